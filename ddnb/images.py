@@ -24,7 +24,7 @@ def _check_labels(images, labels, classes):
     inside = len(labels) == 0 or (0 <= labels.min() and labels.max() < len(classes))
     check(bool(inside), f'labels run beyond the {len(classes)} classes', 'labels are 0 … number of classes − 1')
 
-# %% ../nbs/00_images.ipynb #5ea39c63
+# %% ../nbs/00_images.ipynb #d6e9cd65
 @dataclass(eq=False)
 class ImageSet:
     "Real images of one split: bytes on one device, with labels, class names and the channel statistics that normalise them"
@@ -35,6 +35,7 @@ class ImageSet:
     std: tuple | None = None     # channel standard deviations, likewise
     name: str = 'images'         # the data set's name
     index: Tensor | None = None  # (N,) places in the whole split; None: this is the whole split
+    flips: bool = True           # may an image be mirrored and keep its label? Not a digit.
 
     def __post_init__(self):
         self.classes = [str(c) for c in self.classes]

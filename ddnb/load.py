@@ -46,7 +46,7 @@ class RealData:
         check(1 <= n <= len(self.train), f'the first {n} images were asked for, there are {len(self.train)}', 'ask for fewer')
         return replace(self, train=self.train.take(torch.arange(n)), origin=dict(self.origin, first=n))
 
-# %% ../nbs/01_load.ipynb #691305d3
+# %% ../nbs/01_load.ipynb #b3540920
 def _split(labels, n_classes, share, seed):
     "Places of the training and of the test images: a stratified `share` of each class goes to the test"
     test = torch.cat([p[torch.randperm(len(p), generator=seeded(seed, 'split', c))[:max(1, round(share * len(p)))]]
@@ -55,10 +55,10 @@ def _split(labels, n_classes, share, seed):
     is_test[test] = True
     return (~is_test).nonzero().flatten(), is_test.nonzero().flatten()
 
-def _in_two(images, labels, classes, name, seed, share=.2):
+def _in_two(images, labels, classes, name, seed, share=.2, flips=True):
     tr, te = _split(labels, len(classes), share, seed)
-    train = ImageSet(images[tr], labels[tr], classes, name=name)
-    return train, ImageSet(images[te], labels[te], classes, train.mean, train.std, name)
+    train = ImageSet(images[tr], labels[tr], classes, name=name, flips=flips)
+    return train, ImageSet(images[te], labels[te], classes, train.mean, train.std, name, flips=flips)
 
 def digits(root=None, seed: int = 0, size: int | None = None): # root is not used; size: pixels along a side, 16 by default
     "Training and test images of scikit-learn's digits, 1 × `size` × `size`"
@@ -66,7 +66,7 @@ def digits(root=None, seed: int = 0, size: int | None = None): # root is not use
     d = load_digits()
     x = torch.from_numpy(d.images).float()[:, None] / 16
     x = F.interpolate(x, size=size or 16, mode='bilinear', align_corners=False).clamp(0, 1)
-    return _in_two(x.mul(255).round().byte(), torch.from_numpy(d.target).long(), 'zero one two three four five six seven eight nine'.split(), 'digits', seed)
+    return _in_two(x.mul(255).round().byte(), torch.from_numpy(d.target).long(), 'zero one two three four five six seven eight nine'.split(), 'digits', seed, flips=False)
 
 # %% ../nbs/01_load.ipynb #3feed750
 class _ArraysOnly(pickle.Unpickler):
@@ -174,7 +174,7 @@ def image_folder(folder, seed=0, size=None):
     te = ImageSet(_decode([p for p, _ in test], size or tr.size, inner.name), torch.tensor([y for _, y in test]), classes, tr.mean, tr.std, folder.name)
     return tr, te
 
-# %% ../nbs/01_load.ipynb #26d11738
+# %% ../nbs/01_load.ipynb #d87b97cd
 def data_home() -> Path:
     "Where data sets and runs go: `$DDNB_DATA`, else `data/` of the ddnb checkout around the current folder, else `./data`"
     if os.environ.get('DDNB_DATA'): return Path(os.environ['DDNB_DATA'])
@@ -187,6 +187,7 @@ def load(name_or_folder,            # 'digits', 'cifar10', 'cifar100', 'tiny-ima
          seed: int = 0,             # of the train/test split, where the set has none of its own
          size: int | None = None,   # pixels along a side, for digits and for folders; None: the set's own
          device: str = 'cpu',       # where the bytes live
+         flips: bool | None = None, # may images be mirrored and keep their label? None: yes, but not for digits
          download: bool = False) -> RealData: # let torchvision fetch CIFAR
     "Load real images. Raises `InputError` naming the file or folder that is missing, damaged, empty or of another size."
     name, root = str(name_or_folder), Path(root) if root else data_home()
@@ -198,7 +199,8 @@ def load(name_or_folder,            # 'digits', 'cifar10', 'cifar100', 'tiny-ima
     else:
         check(Path(name).is_dir(), f'{name!r} is neither a data set nor a folder', f'give one of {["digits", *CIFAR, "tiny-imagenet"]} or a folder of class folders')
         pair = image_folder(name, seed, size)
-    origin = dict(name=name if not Path(name).is_dir() else str(Path(name).resolve()), root=str(Path(root).resolve()), seed=seed, size=size)
+    if flips is not None: pair = tuple(replace(s, flips=flips) for s in pair)
+    origin = dict(name=name if not Path(name).is_dir() else str(Path(name).resolve()), root=str(Path(root).resolve()), seed=seed, size=size, flips=flips)
     return RealData(pair[0].to(where), pair[1].to(where), pair[0].name, origin)
 
 # %% ../nbs/01_load.ipynb #ae83ac08

@@ -353,7 +353,7 @@ def resume(folder) -> Run:
         return _go(fresh, from_config(about['method']), {k: _recall(v, fresh.folder, k) for k, v in about['inputs'].items()})
     except BaseException: _release(run.folder); raise
 
-# %% ../nbs/04_run.ipynb #a78f826f
+# %% ../nbs/04_run.ipynb #6dc544a2
 class Method:
     "Base of all methods: a frozen dataclass with a generator `stream(*inputs, state)` that yields `Event`s and returns the result"
     presets = {} # name → parameters
@@ -365,7 +365,10 @@ class Method:
         return cls(**{**cls.presets[name], **changes})
 
     @classmethod
-    def inputs(cls) -> list: "Names of the inputs that `start` takes"; return [p for p in inspect.signature(cls.stream).parameters if p not in ('self', 'state')]
+    def inputs(cls) -> list:
+        "Names of the inputs that `start` takes: what `stream` takes before `state`"
+        names = list(inspect.signature(cls.stream).parameters)
+        return names[1:names.index('state')]
 
     def start(self, *inputs, folder=None) -> Run:
         "Start a run and return it at once; `run.result()` waits for what it makes. `folder=None` makes a new one."
@@ -374,6 +377,21 @@ class Method:
         given = dict(zip(names, inputs)) | {n: None for n in names[len(inputs):]}
         self.check(**given)
         return start_run(self, given, folder)
+
+    def make(self, *inputs, progress: bool = False, **options): # progress: show a bar; options of the method's `stream`
+        "The result, here and now: no thread, no folder, nothing to resume"
+        given = dict(zip(self.inputs(), inputs))
+        self.check(**given)
+        stream, shown = self.stream(*inputs, {}, **options), 0.
+        with tqdm(disable=not progress, desc=type(self).__name__) as bar:
+            while True:
+                try: event = next(stream)
+                except StopIteration as end: return end.value
+                if time.monotonic() - shown < Run.record_every and event.step < event.of: continue
+                _finite(dict(step=event.step, of=event.of, **event.read()))
+                bar.total, shown = event.of, time.monotonic()
+                bar.set_postfix_str(event.note, refresh=False)
+                bar.update(event.step - bar.n)
 
     def check(self, **inputs): "Raise `InputError` before anything expensive starts, if the inputs do not fit"
 
