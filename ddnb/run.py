@@ -353,7 +353,7 @@ def resume(folder) -> Run:
         return _go(fresh, from_config(about['method']), {k: _recall(v, fresh.folder, k) for k, v in about['inputs'].items()})
     except BaseException: _release(run.folder); raise
 
-# %% ../nbs/04_run.ipynb #6dc544a2
+# %% ../nbs/04_run.ipynb #c6fdcc41
 class Method:
     "Base of all methods: a frozen dataclass with a generator `stream(*inputs, state)` that yields `Event`s and returns the result"
     presets = {} # name → parameters
@@ -392,6 +392,17 @@ class Method:
                 bar.total, shown = event.of, time.monotonic()
                 bar.set_postfix_str(event.note, refresh=False)
                 bar.update(event.step - bar.n)
+
+    def dry_run(self, *inputs, steps: int = 5) -> dict: # steps to time, after one to warm up
+        "What the run would cost: its steps, seconds a step (measured on the first few) and seconds in all. Nothing is kept."
+        self.check(**dict(zip(self.inputs(), inputs)))
+        stream = self.stream(*inputs, {})
+        next(stream).read()
+        began, n, event = time.monotonic(), 0, None
+        for n, event in zip(range(1, steps + 1), stream): event.read()
+        if event is None: return dict(steps=1, seconds_per_step=0., seconds=0.)
+        each = (time.monotonic() - began) / n
+        return dict(steps=event.of, seconds_per_step=each, seconds=each * event.of)
 
     def check(self, **inputs): "Raise `InputError` before anything expensive starts, if the inputs do not fit"
 
