@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['InputError', 'check', 'patch', 'atomic', 'write_text', 'write_json', 'save_tensors', 'load_tensors', 'pick_device',
-           'seeded', 'to_unit', 'to_bytes', 'channel', 'normalise', 'denormalise', 'tiles', 'sheet', 'png_uri',
-           'read_image', 'stack_images', 'safe_name', 'in_markdown']
+           'seeded', 'to_unit', 'to_bytes', 'channel', 'normalise', 'denormalise', 'tiles', 'untile', 'sheet',
+           'png_uri', 'read_image', 'stack_images', 'safe_name', 'in_markdown']
 
 # %% ../nbs/00_basics.ipynb #881aabae
 import hashlib, io, json, os, re, threading
@@ -111,7 +111,7 @@ def denormalise(x: Tensor, mean, std) -> Tensor:
     "The way back of `normalise`"
     return x * channel(std, x) + channel(mean, x)
 
-# %% ../nbs/00_basics.ipynb #96e31792
+# %% ../nbs/00_basics.ipynb #948084a6
 def tiles(images: Tensor,      # (N, C, H, W), uint8 or floats in [0, 1], C = 1 or 3
           columns: int = 10,   # images in a row
           gap: int = 1) -> np.ndarray: # pixels between two images
@@ -124,6 +124,12 @@ def tiles(images: Tensor,      # (N, C, H, W), uint8 or floats in [0, 1], C = 1 
         r, c = divmod(i, columns)
         out[r * (h + gap):r * (h + gap) + h, c * (w + gap):c * (w + gap) + w] = x[i]
     return out
+
+def untile(picture, n: int, size: int, columns: int = 10, gap: int = 1) -> Tensor: # what `tiles` gave, as an array or a picture
+    "The way back of `tiles`: n images as uint8 (n, 3, size, size)"
+    x = torch.from_numpy(np.array(picture))
+    at = [((i // columns) * (size + gap), (i % columns) * (size + gap)) for i in range(n)]
+    return torch.stack([x[r:r + size, c:c + size] for r, c in at]).permute(0, 3, 1, 2)
 
 def sheet(images: Tensor, columns: int = 10, zoom: int | None = None) -> Image.Image: # zoom: None makes small images about 48 px
     "A picture of `images` in rows of `columns`; see `tiles`"

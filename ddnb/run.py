@@ -6,15 +6,16 @@
 __all__ = ['KNOWN', 'Event', 'save_state', 'load_state', 'class_path', 'to_config', 'known', 'find_class', 'from_config',
            'differences', 'versions', 'Stopped', 'Run', 'start_run', 'open_run', 'resume', 'Method', 'param_docs']
 
-# %% ../nbs/04_run.ipynb #edc1872a
+# %% ../nbs/04_run.ipynb #49f3f65b
 import dataclasses, importlib, inspect, json, math, os, platform, re, threading, time, traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 import torch
+from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
-from .basics import InputError, atomic, check, escape, load_tensors, patch, save_tensors, sheet, write_json, write_text
+from .basics import InputError, atomic, check, escape, load_tensors, patch, save_tensors, sheet, untile, write_json, write_text
 from .load import RealData, data_home, reload
 
 # %% ../nbs/04_run.ipynb #13b32441
@@ -174,7 +175,7 @@ def __iter__(self: Run):
         while i < len(self.events): yield self.events[i]; i += 1
         if not self.alive and i >= len(self.events): return
 
-# %% ../nbs/04_run.ipynb #2d891043
+# %% ../nbs/04_run.ipynb #0b7472b5
 @patch
 def _say(self: Run, status: str, **more):
     "Write `status.json`"
@@ -195,8 +196,9 @@ def _look(self: Run, event: Event, must=False):
     _finite(row)
     self._recorded = now
     if event.images is not None and (must or now - self._previewed >= self.preview_every):
-        row['preview'], self._previewed = f'previews/{event.step:08d}.png', now
-        with atomic(self.folder/row['preview']) as p: sheet(event.images()[:self.preview_images], zoom=1).save(p, 'PNG')
+        x, self._previewed = event.images()[:self.preview_images], now
+        row['preview'], row['tiles'] = f'previews/{event.step:08d}.png', [len(x), x.shape[-1]]
+        with atomic(self.folder/row['preview']) as p: sheet(x, zoom=1).save(p, 'PNG')
     with open(self.folder/'events.jsonl', 'a') as f: f.write(json.dumps(row) + '\n')
     self.last = row
     if now - self._said > 2: self._say('running')
@@ -329,7 +331,7 @@ def _go(run: Run, method, inputs: dict) -> Run:
     run._thread.start()
     return run
 
-# %% ../nbs/04_run.ipynb #bb40ac8d
+# %% ../nbs/04_run.ipynb #0e55f3db
 def open_run(folder) -> Run:
     "A run as its folder shows it: live elsewhere, finished, stopped or interrupted. It has events, status and result, and no thread."
     run = Run(folder)
@@ -341,6 +343,11 @@ def open_run(folder) -> Run:
     if run.status == 'failed': run.error = InputError(said.get('error', 'it failed'), f'see {run.folder}/error.txt; resume({str(folder)!r}) goes on from the last good state')
     return run
 Run.open = staticmethod(open_run)
+
+@patch
+def frames(self: Run) -> dict:
+    "Step → the images of its preview sheet, (n, 3, S, S) uint8, in the order of steps"
+    return {e['step']: untile(Image.open(self.folder/e['preview']), *e['tiles']) for e in self.events if 'preview' in e}
 
 def resume(folder) -> Run:
     "Carry on a stopped, failed or killed run from its last checkpoint, in this process. Returns at once."

@@ -237,9 +237,9 @@ def _pretrained(name: str = 'resnet18', weights: str = 'IMAGENET1K_V1', device: 
     return Teacher(net.to(pick_device(device)), name, classes, 3, 224, (.485, .456, .406), (.229, .224, .225), acc, recipe=dict(weights=str(w)), data=dict(name='imagenet-1k'))
 Teacher.pretrained = staticmethod(_pretrained)
 
-# %% ../nbs/05_train.ipynb #e012ab07
+# %% ../nbs/05_train.ipynb #8b2a96f9
 SQUEEZE = { # data set → network and recipe
-    'digits': ('convnet3-w64-batch', Recipe(epochs=30, batch=64, lr=.05, crop='pad')),
+    'digits': ('convnet3-w64-batch', Recipe(epochs=40, batch=64, lr=.05, crop='resized')),
     'cifar10': ('resnet18', Recipe(epochs=200, batch=128, lr=.1, weight_decay=5e-4, crop='pad')),
     'cifar100': ('resnet18', Recipe(epochs=200, batch=128, lr=.1, weight_decay=5e-4, crop='pad')),
     'tiny-imagenet': ('resnet18', Recipe(epochs=50, batch=256, lr=.2, weight_decay=1e-4, warmup=5, crop='resized')),
