@@ -6,8 +6,8 @@
 __all__ = ['BLUE', 'AMBER', 'VIOLET', 'GREY', 'INK', 'Plot', 'plot', 'show_image', 'schedule_plot', 'boxes_plot',
            'formation_plot', 'grid_plot', 'loss_plot', 'scores_plot']
 
-# %% ../nbs/30_plots.ipynb #6f1b9b43
-import io, math
+# %% ../nbs/30_plots.ipynb #3f3a4209
+import io, math, re
 import numpy as np, torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -17,7 +17,7 @@ from .basics import check, seeded, tiles, to_bytes
 from .augment import bounds, random_boxes, random_views
 from .protocols import CONTROL
 
-# %% ../nbs/30_plots.ipynb #890dc7bf
+# %% ../nbs/30_plots.ipynb #2c1c9db5
 BLUE, AMBER, VIOLET, GREY = '#3b6fb6', '#d98e04', '#7b5ea7', '#8a8a8a' # synthetic, real, a second run in a comparison, all else
 INK = '#010203'
 
@@ -28,7 +28,7 @@ class Plot(Figure):
         out = io.StringIO()
         with _quiet(): self.savefig(out, format='svg', transparent=True, bbox_inches='tight', metadata=dict(Date=None))
         s = out.getvalue()
-        return s[s.index('<svg'):].replace(INK, 'currentColor')
+        return re.sub(r'<metadata>.*?</metadata>', '', s[s.index('<svg'):], flags=re.S).replace(INK, 'currentColor')
     def png(self, dpi: int = 100) -> bytes:
         "The figure as PNG on white"
         out = io.BytesIO()
@@ -38,7 +38,7 @@ class Plot(Figure):
 
 def _quiet():
     from matplotlib import rc_context
-    return rc_context({'svg.fonttype': 'none', 'font.family': 'sans-serif', 'font.size': 9, 'svg.hashsalt': 'ddnb', 'image.interpolation': 'nearest', 'svg.image_inline': True})
+    return rc_context({'svg.fonttype': 'none', 'font.family': 'sans-serif', 'font.size': 9, 'axes.titlesize': 9, 'axes.labelsize': 9, 'xtick.labelsize': 8, 'ytick.labelsize': 8, 'svg.hashsalt': 'ddnb', 'image.interpolation': 'nearest', 'svg.image_inline': True})
 
 def plot(rows=1, columns=1, width=3., height=2., **options):
     "A `Plot` and its axes as an array (rows, columns), in the house style; width and height of one panel in inches"
@@ -60,14 +60,14 @@ def show_image(ax, image: Tensor, title=''): # (C, H, W), uint8 or floats in [0,
     ax.set_axis_off()
     ax.set_title(title, color=INK, fontsize=9)
 
-# %% ../nbs/30_plots.ipynb #16d7aafb
+# %% ../nbs/30_plots.ipynb #3db730d4
 def schedule_plot(schedules: dict,         # name → schedule
                   now: float | None = None # progress to mark, in [0, 1]
                   ) -> Plot:
     "Lower and upper bound of the crop's area over the run, one panel a schedule"
     fig, axes = plot(1, len(schedules), 2.4, 1.7, sharey=True)
     for ax, (name, s) in zip(axes[0], schedules.items()):
-        b, t = bounds(s, 200), np.linspace(0, 100, 200)
+        b, t = bounds(s, 100), np.linspace(0, 100, 100)
         ax.fill_between(t, b[:, 0], b[:, 1], color=BLUE, alpha=.25, lw=0)
         ax.plot(t, b[:, 0], color=BLUE, lw=1.4)
         ax.set(title=name, xticks=[0, 50, 100], yticks=[0, .5, 1], ylim=(0, 1.03), xlabel='% of the run')
@@ -75,7 +75,7 @@ def schedule_plot(schedules: dict,         # name → schedule
     axes[0, 0].set_ylabel('crop area, share of image')
     return fig
 
-# %% ../nbs/30_plots.ipynb #f675f712
+# %% ../nbs/30_plots.ipynb #6f4f3660
 def boxes_plot(image: Tensor,                   # (C, S, S), uint8 or floats in [0, 1]
                schedule,                        # a crop schedule
                at=(0., .25, .5, .75, .99),      # progress of each column
@@ -86,7 +86,7 @@ def boxes_plot(image: Tensor,                   # (C, S, S), uint8 or floats in 
     for j, p in enumerate(at):
         lo, hi = schedule(p)
         b = random_boxes(torch.full((400,), float(lo)), torch.full((400,), float(hi)), size, seeded(seed, 'boxes', j)).float()
-        axes[0, j].scatter(b[:, 1] + b[:, 3] / 2, b[:, 0] + b[:, 2] / 2, s=3, color=BLUE, alpha=.4, lw=0)
+        axes[0, j].scatter(b[:, 1] + b[:, 3] / 2, b[:, 0] + b[:, 2] / 2, s=3, color=BLUE, alpha=.4, lw=0, rasterized=True)
         axes[0, j].set(xlim=(0, size), ylim=(size, 0), aspect='equal', xticks=[], yticks=[])
         axes[0, j].set_title(f'area {lo:.2f}–{hi:g}', color=INK, fontsize=9)
         for row, n in ((1, 30), (2, 10)):
@@ -145,14 +145,14 @@ def loss_plot(runs: dict,                       # name → recorded events (dict
         ax.margins(x=.02)
     return fig
 
-# %% ../nbs/30_plots.ipynb #5caad18b
+# %% ../nbs/30_plots.ipynb #6b7e74d7
 def scores_plot(rows) -> Plot: # rows of `evaluate`
     "Accuracies with their spread, a panel a protocol, a line a set and student"
     protocols = list(dict.fromkeys(r['protocol'] for r in rows))
     many = len({r['net'] for r in rows}) > 1
     label = lambda r: f'{r["name"]}, {r["net"]}' if many else r['name']
     names = list(dict.fromkeys(label(r) for r in rows))
-    fig, axes = plot(1, len(protocols), 3., .5 + .3 * len(names), sharey=True)
+    fig, axes = plot(1, len(protocols), 3., 1. + .25 * len(names), sharey=True)
     for ax, p in zip(axes[0], protocols):
         for r in (r for r in rows if r['protocol'] == p):
             y, colour = len(names) - names.index(label(r)), AMBER if r['name'] == CONTROL else BLUE
