@@ -255,7 +255,7 @@ def export(self: DistilledSet, folder, format: str = 'imagefolder', **options): 
     check(not Path(folder).exists() or not any(Path(folder).iterdir()), f'{str(folder)!r} is not empty', 'export to a new folder')
     return EXPORTS[format](self, folder, **options)
 
-# %% ../nbs/00_images.ipynb #8cf4d5ed
+# %% ../nbs/00_images.ipynb #6c6bd3d4
 def from_tensors(images: Tensor, labels: Tensor, classes=None, mean=None, std=None, **provenance) -> DistilledSet:
     "A set from image and label tensors; `mean` and `std` undo a normalisation. `classes` default to the numbers."
     x = torch.as_tensor(images).float()
@@ -264,8 +264,9 @@ def from_tensors(images: Tensor, labels: Tensor, classes=None, mean=None, std=No
     check(mean is not None or (lo >= -1e-4 and hi <= 1 + 1e-4), f'pixels run from {lo:.2f} to {hi:.2f}: these images are normalised', 'pass mean= and std= of the data set they came from')
     labels = torch.as_tensor(labels).long().flatten()
     cut = float(((x < 0) | (x > 1)).float().mean())
+    stats = {k: [float(n) for n in v] for k, v in dict(mean=mean, std=std).items() if v is not None}
     return DistilledSet(x.clamp(0, 1), labels, classes or [str(i) for i in range(int(labels.max()) + 1)],
-                        provenance=dict(dict(method='imported', clipped_share=round(cut, 4), data=dict(mean=mean and [float(m) for m in mean], std=std and [float(s) for s in std])), **provenance))
+                        provenance=dict(method='imported', clipped_share=round(cut, 4), data=stats, **provenance))
 
 def from_imagefolder(folder, classes=None, size=None) -> DistilledSet:
     "A set from a folder of class folders. Labels follow the sorted folder names, names come from `classes`, from `classes.json`, or from the folders."

@@ -273,9 +273,9 @@ def _claim(folder: Path):
 
 def _release(folder: Path): _OURS.discard(folder.resolve()); (folder/'lock').unlink(missing_ok=True)
 
-# %% ../nbs/04_run.ipynb #319529ae
+# %% ../nbs/04_run.ipynb #97bb5903
 def _fresh_folder(name: str) -> Path:
-    base = data_home()/'runs'
+    base = Path(os.environ.get('DDNB_RUNS') or data_home()/'runs')
     stamp = time.strftime('%Y%m%d-%H%M%S')
     return next(f for i in range(1000) if not (f := base/f'{name.lower()}-{stamp}{f"-{i}" if i else ""}').exists())
 
