@@ -57,8 +57,11 @@ def load_state(path, device='cpu') -> dict:
         at[last] = v
     return state
 
-# %% ../nbs/04_run.ipynb #1d85436a
-def class_path(obj) -> str: c = obj if isinstance(obj, type) else type(obj); return f'{c.__module__}:{c.__qualname__}'
+# %% ../nbs/04_run.ipynb #1b1b1a61
+def class_path(obj) -> str: # a class, or an object of it
+    "'ddnb.cda:CDA' for the class or one of its objects"
+    c = obj if isinstance(obj, type) else type(obj)
+    return f'{c.__module__}:{c.__qualname__}'
 
 def to_config(obj):
     "A dataclass with all it holds as JSON; a function as its name and its values at 0, 0.01 … 1"
@@ -112,7 +115,7 @@ def _recall(kept: dict, folder: Path, name: str):
 
 def versions() -> dict: "Versions that a result may depend on"; return dict(python=platform.python_version(), torch=torch.__version__, threads=torch.get_num_threads(), machine=platform.machine())
 
-# %% ../nbs/04_run.ipynb #943b635f
+# %% ../nbs/04_run.ipynb #2b9edef7
 class Stopped(RuntimeError): "The run was stopped before it had a result; `resume(folder)` carries it on"
 
 class Run:
@@ -125,7 +128,7 @@ class Run:
     def __init__(self, folder):
         self.folder, self.events, self.state = Path(folder), [], {}
         self.status, self.error, self.last, self._result = 'new', None, None, None
-        self._pause, self._stop, self._changed = threading.Event(), threading.Event(), threading.Condition()
+        self._pause, self._stop, self._ended, self._changed = threading.Event(), threading.Event(), threading.Event(), threading.Condition()
         self._thread, self._recorded, self._previewed, self._saved, self._kept, self._said = None, 0., 0., 0., set(), 0.
 
     def __repr__(self):
@@ -137,9 +140,9 @@ class Run:
     @property
     def method(self): "The method, made again from the folder"; return from_config(self.about['method'])
     @property
-    def alive(self) -> bool: "Is this object's thread at work (or paused)?"; return bool(self._thread and self._thread.is_alive())
+    def alive(self) -> bool: "Is this object's thread at work (or paused)?"; return self._thread is not None and not self._ended.is_set()
 
-# %% ../nbs/04_run.ipynb #7548ae03
+# %% ../nbs/04_run.ipynb #96407cf6
 @patch
 def pause(self: Run): "Stop pulling after the present step; `resume` goes on"; self._pause.set(); return self
 @patch
@@ -153,7 +156,7 @@ def wait(self: Run, timeout: float | None = None, progress: bool = False) -> Run
     end = time.monotonic() + timeout if timeout is not None else float('inf')
     with tqdm(total=self.last['of'] if self.last else None, initial=self.last['step'] if self.last else 0, disable=not progress, desc=self.about['method']['class'].split(':')[-1]) as bar:
         while self.alive and time.monotonic() < end:
-            self._thread.join(min(.1, max(0., end - time.monotonic())))
+            self._ended.wait(min(.1, max(0., end - time.monotonic()))) # not join: an interrupted join takes the thread for dead
             if progress and self.last: bar.total = self.last['of']; bar.update(self.last['step'] - bar.n); bar.set_postfix_str(self.last.get('note', ''), refresh=False)
     return self
 
@@ -215,7 +218,7 @@ def _checkpoint(self: Run, event: Event):
     save_state(dict(self.state, _step=event.step), self.folder/'state.safetensors')
     self._saved = time.monotonic()
 
-# %% ../nbs/04_run.ipynb #0c866579
+# %% ../nbs/04_run.ipynb #f71890f1
 @patch
 def _drive(self: Run, stream):
     "The thread: pull, look, keep, obey"
@@ -234,6 +237,7 @@ def _drive(self: Run, stream):
         self._say('failed', error=f'{type(e).__name__}: {e}')
     finally:
         _release(self.folder)
+        self._ended.set()
         with self._changed: self._changed.notify_all()
 
 @patch

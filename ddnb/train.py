@@ -99,7 +99,7 @@ def distil_loss(z: Tensor, teacher: Tensor, t: float, times_t2=False) -> Tensor:
     kl = F.kl_div(F.log_softmax(z / t, 1), F.log_softmax(teacher / t, 1), reduction='batchmean', log_target=True)
     return kl * t * t if times_t2 else kl
 
-# %% ../nbs/05_train.ipynb #d0e121c6
+# %% ../nbs/05_train.ipynb #8ea4157c
 @dataclass
 class Examples:
     "What the loop trains on: images on the device, labels, and the statistics that normalise them"
@@ -111,7 +111,9 @@ class Examples:
     @classmethod
     def of(cls, s: ImageSet, device): return cls(s.images.to(device), s.labels.to(device), s.mean, s.std, s.flips)
 
-def autocast(device, precision: str): return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == 'bf16')
+def autocast(device, precision: str): # 'float32' or 'bf16'
+    "torch's autocast to bfloat16 for that precision, nothing otherwise"
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == 'bf16')
 
 def train_step(net, opt, data: Examples, plan: Plan, places: slice, b: int, recipe: Recipe, label) -> tuple[Tensor, Tensor, Tensor]:
     "One step on batch `b` of a plan. Returns the loss, the logits, and the examples' places in the data."

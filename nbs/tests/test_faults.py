@@ -2,6 +2,7 @@
 import json, os, signal, subprocess, sys, time
 import pytest
 from ddnb.basics import InputError
+from ddnb.cli import main
 from ddnb.load import load
 from ddnb.run import Run, resume
 from ddnb.train import squeeze
@@ -65,9 +66,10 @@ def test_two_processes_cannot_write_one_run(teacher, tmp_path):
     finally: p.kill()
 
 @pytest.mark.parametrize('command', [[], ['demo'], ['squeeze'], ['run'], ['run', 'cda'], ['resume'], ['evaluate'], ['export']])
-def test_help_teaches(command):
-    out = subprocess.run(ddnb(*command, '--help'), capture_output=True, text=True, check=True).stdout
-    assert 'usage: ddnb' in out and len(out.splitlines()) > 4
+def test_help_teaches(command, capsys):
+    with pytest.raises(SystemExit) as end: main([*command, '--help'])
+    out = capsys.readouterr().out
+    assert end.value.code == 0 and 'usage: ddnb' in out and len(out.splitlines()) > 4
     if command[-1:] == ['cda']: assert 'images per class' in out and 'weight of the BatchNorm term' in out
 
 @pytest.mark.slow

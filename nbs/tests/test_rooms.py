@@ -6,11 +6,18 @@ ROOT = Path(__file__).parent.parent.parent
 MODULES = {m[1]: nb.stem for nb in (ROOT/'nbs').glob('*.ipynb') if (m := re.search(r'#\| default_exp (\w+)', nb.read_text()))}
 SOURCES = {m: (ROOT/'ddnb'/f'{m}.py').read_text() for m in MODULES}
 
-def imported(source): return {n.module.split('.')[-1] for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom) and n.level} | {a.name for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Import) for a in n.names} | {n.module for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom) and not n.level}
+def imported(source):
+    "Names of the modules that a source imports, the last part of each (ddnb.images → images)"
+    found = set()
+    for n in ast.walk(ast.parse(source)):
+        if isinstance(n, ast.Import): found |= {a.name for a in n.names}
+        if isinstance(n, ast.ImportFrom): found.add(n.module.split('.')[-1] if n.level and n.module else n.module or '')
+    return found
 
 def test_rooms_use_only_earlier_rooms():
     assert len(MODULES) > 10
     late = [(m, o) for m, s in SOURCES.items() for o in imported(s) & set(MODULES) if MODULES[o] >= MODULES[m]]
+    assert len(imported(SOURCES['cda']) & set(MODULES)) > 3 # it does see the imports
     assert not late, f'a room uses a later one: {late}'
 
 def test_nothing_that_computes_needs_notebook_packages():
