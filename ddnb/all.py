@@ -10,13 +10,14 @@ __all__ = ['InputError', 'sheet', 'DistilledSet', 'ImageSet', 'from_imagefolder'
            'StoredLabels', 'label_bytes', 'relabel', 'CDA', 'boxes_plot', 'formation_plot', 'grid_plot', 'loss_plot',
            'schedule_plot', 'scores_plot', 'Report']
 
-# %% ../nbs/42_all.ipynb #4971a27f
+# %% ../nbs/42_all.ipynb #844e5970
 from .basics import InputError, sheet
 from .images import DistilledSet, ImageSet, from_imagefolder, from_sheet, from_tensors, read_set
 from .load import RealData, load
 from .nets import make_net
 from .augment import apply_views, constant, cosine, linear, reverse, step
-from .run import Event, Method, Run, Stopped, known, resume
+from .config import known
+from .run import Event, Method, Run, Stopped, resume
 from .train import SQUEEZE, Recipe, Squeeze, Teacher, squeeze
 from .protocols import PROTOCOLS, Protocol, Scores, evaluate, hlr, ior, label_robust_score, protocol, random_real
 from .relabel import StoredLabels, label_bytes, relabel

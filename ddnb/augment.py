@@ -94,12 +94,13 @@ def whole_views(n: int, size: int) -> Tensor:
     "Views that change nothing, (n, 7)"
     return torch.tensor([[0, 0, size, size, 0, 0, 0]]).repeat(n, 1)
 
-# %% ../nbs/03_augment.ipynb #59adbdbd
+# %% ../nbs/03_augment.ipynb #cd1e86b1
 def view_matrices(views: Tensor, size: int) -> tuple[Tensor, Tensor]: # (n, 7) on any device; size of input and output
     "The matrices (A_h, A_w) of each view, each (n, size, size) float32: rows are bilinear weights over the input's rows (columns)"
     v = views.to(torch.float32)
     grid = torch.arange(size, device=views.device, dtype=torch.float32)
     def matrix(start, length, flip, roll):
+        "Rows of hats around the positions that one axis looks at"
         i = torch.remainder(grid - roll, size)                          # undo the roll,
         i = torch.where(flip > 0, size - 1 - i, i)                      # then the flip,
         at = ((i + .5) * (length / size) - .5).clamp(min=0).minimum(length - 1) # then the resize, clamped at the box's edge

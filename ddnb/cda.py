@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['BatchNormMatch', 'Block', 'blocks', 'recovery_loss', 'cosine_lr', 'clamp_colours', 'CDA', 'gather']
 
-# %% ../nbs/10_cda.ipynb #aea7b9e4
+# %% ../nbs/10_cda.ipynb #050aa581
 import math, time
 from dataclasses import dataclass, field, replace
 import torch, torch.nn.functional as F
 from torch import Tensor, nn
-from .basics import InputError, channel, check, denormalise, pick_device, seeded
+from .basics import InputError, channel, check, denormalise, patch, pick_device, seeded
 from .images import DistilledSet
 from .augment import apply_views, bounds, constant, cosine, random_views
-from .run import Event, Method, known, to_config, versions
+from .config import known, to_config
+from .run import Event, Method, versions
 from .train import Teacher, autocast
 
 # %% ../nbs/10_cda.ipynb #dd68dfa4
@@ -64,7 +65,7 @@ def clamp_colours(x: Tensor, mean, std):
     m, s = channel(mean, x), channel(std, x)
     return x.clamp_(min=-m / s, max=(1 - m) / s)
 
-# %% ../nbs/10_cda.ipynb #02be8706
+# %% ../nbs/10_cda.ipynb #d3e784d7
 @known
 @dataclass(frozen=True)
 class CDA(Method):
@@ -97,6 +98,7 @@ class CDA(Method):
         check(callable(self.schedule), f'schedule={self.schedule!r} is not a schedule', 'use cosine(), constant(), linear(), step(), reverse(…) or a function of progress that returns (lower, upper)')
 
     def check(self, teacher):
+        "Refuse a missing device, an impossible schedule, and a teacher that recovery can't use"
         pick_device(self.device)
         bounds(self.schedule, self.steps)
         check(isinstance(teacher, Teacher), f'CDA starts from a teacher, it got {type(teacher).__name__}', 'teacher = squeeze(real)')
@@ -104,6 +106,7 @@ class CDA(Method):
         check(self.jitter < teacher.size, f'jitter={self.jitter} rolls {teacher.size}-pixel images all around', "take a preset, or less")
 
     def stream(self, teacher, state):
+        "Recover block after block; returns a `DistilledSet` (see `Method`)"
         teacher = teacher.to(pick_device(self.device))
         match, pieces = BatchNormMatch(teacher.net), state.setdefault('pieces', {})
         todo = blocks(len(teacher.classes), self.ipc, self.batch)
@@ -111,33 +114,36 @@ class CDA(Method):
             if block.name not in pieces: yield from self._recover(block, i, len(todo), teacher, match, state)
         return gather(todo, pieces, teacher, self)
 
-    def _recover(self, block, i, of, teacher, match, state):
-        "Recover one block, from where `state` stands; its images become a piece"
-        x, opt, y, views = self._begin(block, teacher, state)
-        show = lambda: denormalise(x.detach(), teacher.mean, teacher.std).clamp(0, 1)
-        for s in range(state['at'], self.steps):
-            opt.param_groups[0]['lr'] = cosine_lr(self.lr, s, self.steps)
-            opt.zero_grad(set_to_none=True)
-            parts = recovery_loss(teacher.net, match, x, y, views[s:s + 1], self.bn_weight, self.first_bn, self.precision)
-            parts['loss'].backward()
-            opt.step()
-            clamp_colours(x, teacher.mean, teacher.std)
-            state['at'] = s + 1
-            if s + 1 == self.steps:
-                state['pieces'][block.name] = show().cpu()
-                for k in ('at', 'x', 'opt'): del state[k]
-            yield Event(i * self.steps + s + 1, of * self.steps, {k: v.detach() for k, v in parts.items()}, show, f'block {i + 1} of {of}')
+# %% ../nbs/10_cda.ipynb #1b989b64
+@patch
+def _recover(self: CDA, block, i, of, teacher, match, state):
+    "Recover one block, from where `state` stands; its images become a piece"
+    x, opt, y, views = self._begin(block, teacher, state)
+    show = lambda: denormalise(x.detach(), teacher.mean, teacher.std).clamp(0, 1)
+    for s in range(state['at'], self.steps):
+        opt.param_groups[0]['lr'] = cosine_lr(self.lr, s, self.steps)
+        opt.zero_grad(set_to_none=True)
+        parts = recovery_loss(teacher.net, match, x, y, views[s:s + 1], self.bn_weight, self.first_bn, self.precision)
+        parts['loss'].backward()
+        opt.step()
+        clamp_colours(x, teacher.mean, teacher.std)
+        state['at'] = s + 1
+        if s + 1 == self.steps:
+            state['pieces'][block.name] = show().cpu()
+            for k in ('at', 'x', 'opt'): del state[k]
+        yield Event(i * self.steps + s + 1, of * self.steps, {k: v.detach() for k, v in parts.items()}, show, f'block {i + 1} of {of}')
 
-    def _begin(self, block, teacher, state):
-        "Pixels, optimiser, labels and the views of every step of a block, new or from `state`"
-        dev, lo_hi = teacher.device, bounds(self.schedule, self.steps)
-        noise = torch.randn(len(block.labels), teacher.channels, teacher.size, teacher.size, generator=seeded(self.seed, 'noise', block.name))
-        x = state.get('x', noise).to(dev).requires_grad_()
-        opt = torch.optim.Adam([x], self.lr, betas=(.5, .9), eps=1e-8)
-        if 'opt' in state: opt.load_state_dict(state['opt'])
-        state.update(x=x, opt=opt, at=state.get('at', 0))
-        views = random_views(lo_hi[:, 0], lo_hi[:, 1], teacher.size, seeded(self.seed, 'views', block.name), self.flip and teacher.flips, self.jitter)
-        return x, opt, torch.tensor(block.labels, device=dev), views.to(dev)
+@patch
+def _begin(self: CDA, block, teacher, state):
+    "Pixels, optimiser, labels and the views of every step of a block, new or from `state`"
+    dev, lo_hi = teacher.device, bounds(self.schedule, self.steps)
+    noise = torch.randn(len(block.labels), teacher.channels, teacher.size, teacher.size, generator=seeded(self.seed, 'noise', block.name))
+    x = state.get('x', noise).to(dev).requires_grad_()
+    opt = torch.optim.Adam([x], self.lr, betas=(.5, .9), eps=1e-8)
+    if 'opt' in state: opt.load_state_dict(state['opt'])
+    state.update(x=x, opt=opt, at=state.get('at', 0))
+    views = random_views(lo_hi[:, 0], lo_hi[:, 1], teacher.size, seeded(self.seed, 'views', block.name), self.flip and teacher.flips, self.jitter)
+    return x, opt, torch.tensor(block.labels, device=dev), views.to(dev)
 
 # %% ../nbs/10_cda.ipynb #8fe9a6eb
 def gather(todo: list, pieces: dict, teacher: Teacher, method) -> DistilledSet: # blocks, block name → images, both of one run

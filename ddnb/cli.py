@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SCHEDULES', 'Clock', 'demo', 'parse_schedule', 'add_fields', 'given_fields', 'parser', 'main']
 
-# %% ../nbs/41_cli.ipynb #881d0887
+# %% ../nbs/41_cli.ipynb #df71f567
 import argparse, dataclasses, json, shutil, sys, time
 from pathlib import Path
 from . import __version__
@@ -13,14 +13,15 @@ from .basics import InputError, check, write_json
 from .images import DistilledSet, read_set
 from .load import load
 from .augment import constant, cosine, linear, reverse, step
-from .run import Run, Stopped, param_docs, resume
+from .config import param_docs
+from .run import Run, Stopped, resume
 from .train import Teacher, squeeze
 from .protocols import PROTOCOLS, evaluate, protocol
 from .cda import CDA
 from .plots import boxes_plot, formation_plot, grid_plot, loss_plot, schedule_plot, scores_plot
 from .report import Report
 
-# %% ../nbs/41_cli.ipynb #57a054ab
+# %% ../nbs/41_cli.ipynb #b104699b
 class Clock:
     "Seconds that named parts took, said as they pass"
     def __init__(self): self.parts, self.began = {}, time.monotonic()
@@ -42,7 +43,7 @@ def demo(out='demo', seed: int = 0, repeats: int = 3, device: str = 'auto') -> d
     runs = {name: m.start(teacher, folder=out/'runs'/name.replace(' ', '-')).wait(progress=True) for name, m in methods.items()}
     sets = {name: run.result() for name, run in runs.items()}
     clock.lap('recovery (two runs)')
-    rows = evaluate(sets, real, teacher, [protocol('hard', real), protocol('rd3', real).but(epochs=100)], repeats=repeats, seed=seed, device=device, progress=True)
+    rows = evaluate(sets, real, teacher, [protocol('hard', real), protocol('rd3', real).but(epochs=60)], repeats=repeats, seed=seed, device=device, progress=True)
     clock.lap('students')
     rows.save(out/'scores.json')
     for name, s in sets.items():
@@ -149,13 +150,14 @@ def _evaluate(a):
 def _export(a): print(read_set(a.set).export(a.out, a.format))
 def _demo(a): demo(a.out, a.seed, a.repeats, a.device)
 
-# %% ../nbs/41_cli.ipynb #87c8bf21
+# %% ../nbs/41_cli.ipynb #1e1e6dc5
 def parser() -> argparse.ArgumentParser:
     "The command line of ddnb"
     top = argparse.ArgumentParser('ddnb', description='Dataset distillation: squeeze, recover, evaluate. A run can be stopped (Ctrl-C) and carried on (ddnb resume).')
     top.add_argument('--version', action='version', version=__version__)
     commands = top.add_subparsers(metavar='COMMAND', required=True)
     def command(f, name, text):
+        "A sub-command that calls f"
         p = commands.add_parser(name, help=text, description=text)
         p.set_defaults(run_command=f)
         return p
@@ -188,6 +190,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _common(p): p.add_argument('--seed', type=int, default=0, help='[0]'); p.add_argument('--device', default='auto', help="'auto', 'cpu' or 'cuda' [auto]")
 
+# %% ../nbs/41_cli.ipynb #a31b334b
 def main(argv=None) -> int:
     "Entry point of the `ddnb` command: 0 on success, 2 with one clear message where the input is wrong"
     args = parser().parse_args(argv)

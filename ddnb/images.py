@@ -24,7 +24,7 @@ def _check_labels(images, labels, classes):
     inside = len(labels) == 0 or (0 <= labels.min() and labels.max() < len(classes))
     check(bool(inside), f'labels run beyond the {len(classes)} classes', 'labels are 0 … number of classes − 1')
 
-# %% ../nbs/00_images.ipynb #d6e9cd65
+# %% ../nbs/00_images.ipynb #d1cf7e97
 @dataclass(eq=False)
 class ImageSet:
     "Real images of one split: bytes on one device, with labels, class names and the channel statistics that normalise them"
@@ -61,19 +61,23 @@ class ImageSet:
         h.update(self.labels.cpu().contiguous().numpy())
         return h.hexdigest()
 
-    def take(self, places) -> 'ImageSet': # places in this set, (M,) integers
-        "The images at `places`, in that order; `index` still points into the whole split"
-        p = torch.as_tensor(places)
-        d = p.to(self.images.device)
-        return replace(self, images=self.images[d], labels=self.labels[d], index=self.index[p.cpu()])
+# %% ../nbs/00_images.ipynb #b7ea55cb
+@patch
+def take(self: ImageSet, places) -> ImageSet: # places in this set, (M,) integers
+    "The images at `places`, in that order; `index` still points into the whole split"
+    p = torch.as_tensor(places)
+    d = p.to(self.images.device)
+    return replace(self, images=self.images[d], labels=self.labels[d], index=self.index[p.cpu()])
 
-    def subset(self, per_class: int, seed: int = 0) -> 'ImageSet': # images a class; seed of the draw
-        "A stratified random subset, in class order. Raises `InputError` where a class holds fewer."
-        return self.take(stratified(self.labels, len(self.classes), per_class, seed, self.classes))
+@patch
+def subset(self: ImageSet, per_class: int, seed: int = 0) -> ImageSet: # images a class; seed of the draw
+    "A stratified random subset, in class order. Raises `InputError` where a class holds fewer."
+    return self.take(stratified(self.labels, len(self.classes), per_class, seed, self.classes))
 
-    def to(self, device) -> 'ImageSet':
-        "The same set on another device"
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+@patch
+def to(self: ImageSet, device) -> ImageSet:
+    "The same set on another device"
+    return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
 # %% ../nbs/00_images.ipynb #80494927
 def stratified(labels: Tensor, n_classes: int, per_class: int, seed=0, names=None) -> Tensor:
@@ -99,7 +103,7 @@ def check_classes(ours, theirs, ours_name: str = 'the data', theirs_name: str = 
                      f'at label {i} {ours_name} says {first(ours)}, {theirs_name} {first(theirs)}',
                      'the classes are the same in another order: reorder one of them' if same else 'use the two that belong together')
 
-# %% ../nbs/00_images.ipynb #6af64bab
+# %% ../nbs/00_images.ipynb #c95fb70b
 @dataclass(eq=False)
 class DistilledSet:
     "A small set that stands for a large one"
@@ -135,15 +139,22 @@ class DistilledSet:
     @property
     def ipc(self): "Images per class, the mean where classes differ"; return len(self) / len(self.classes)
 
-    def take(self, places) -> 'DistilledSet':
-        "The images at `places`, in that order, with all that belongs to them"
-        p = torch.as_tensor(places)
-        soft = None if self.soft_labels is None else self.soft_labels[p]
-        return replace(self, images=self.images[p], labels=self.labels[p], stage=self.stage[p], source=self.source[p.numpy()], real_index=self.real_index[p], soft_labels=soft)
-    def of_class(self, c: int) -> 'DistilledSet': "The images of class number `c`"; return self.take((self.labels == c).nonzero().flatten())
-    def _repr_html_(self): return f'<p>{escape(repr(self))}</p>{_picture(self)}'
+# %% ../nbs/00_images.ipynb #6b71cae2
+@patch
+def take(self: DistilledSet, places) -> DistilledSet:
+    "The images at `places`, in that order, with all that belongs to them"
+    p = torch.as_tensor(places)
+    soft = None if self.soft_labels is None else self.soft_labels[p]
+    return replace(self, images=self.images[p], labels=self.labels[p], stage=self.stage[p], source=self.source[p.numpy()], real_index=self.real_index[p], soft_labels=soft)
 
-# %% ../nbs/00_images.ipynb #24bcb65f
+@patch
+def of_class(self: DistilledSet, c: int) -> DistilledSet: "The images of class number `c`"; return self.take((self.labels == c).nonzero().flatten())
+
+@patch
+def _repr_html_(self: DistilledSet):
+    "Its first images, a class a row"
+    return f'<p>{escape(repr(self))}</p>{_picture(self)}'
+
 def _picture(small, rows=10, columns=10):
     "The first images of the first classes, a class a row"
     places = [p for c in range(min(rows, len(small.classes))) for p in (small.labels == c).nonzero().flatten()[:columns].tolist()]

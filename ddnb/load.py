@@ -6,14 +6,13 @@
 __all__ = ['CIFAR', 'CIFAR_STATS', 'PICTURES', 'RealData', 'digits', 'cifar', 'tiny_imagenet', 'image_folder', 'data_home',
            'load', 'reload']
 
-# %% ../nbs/01_load.ipynb #67cbd7c7
-import os, pickle, zipfile
+# %% ../nbs/01_load.ipynb #fd38b268
+import os, pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
-from torch import Tensor
 from tqdm.auto import tqdm
-from .basics import InputError, check, pick_device, seeded, sheet, stack_images
+from .basics import InputError, check, pick_device, seeded, stack_images
 from .images import ImageSet
 
 # %% ../nbs/01_load.ipynb #93b42ab9

@@ -84,7 +84,7 @@ def student(small, real: RealData, net: str, recipe: Recipe, seed, label=None, p
     for _ in train(model, examples(small, real, device), recipe, {}, seed, label, plans, after=look): pass
     return dict(last=curve[recipe.epochs], best=max(curve.values()), curve=curve)
 
-# %% ../nbs/06_protocols.ipynb #6f4dc58d
+# %% ../nbs/06_protocols.ipynb #d515dae3
 class Scores(list):
     "Rows of an evaluation: dicts with name, protocol, net, ipc, repeats, mean, std, best and more; accuracies in [0, 1]"
     def row(self, name: str, protocol: str | None = None, net: str | None = None) -> dict:
@@ -111,6 +111,7 @@ def scores_html(rows) -> str:
     protocols, sets = list(dict.fromkeys(r['protocol'] for r in rows)), list(dict.fromkeys((r['name'], r['net'], r['ipc']) for r in rows))
     found = {(r['name'], r['net'], r['ipc'], r['protocol']): r for r in rows}
     def cell(key, p):
+        "One accuracy, with its distance to the control"
         r, c = found.get((*key, p)), found.get((CONTROL, *key[1:], p))
         if r is None: return '<td>–</td>'
         delta = f'<br><small>{(r["mean"] - c["mean"]) * 100:+.1f} points against random real</small>' if c and r is not c else ''
@@ -120,7 +121,7 @@ def scores_html(rows) -> str:
 
 CONTROL = 'random real' # the name of the control's rows
 
-# %% ../nbs/06_protocols.ipynb #7590c77a
+# %% ../nbs/06_protocols.ipynb #9a48f5c5
 def _plan(small, control): return ({CONTROL: None} if control else {}) | (small if isinstance(small, dict) else {small.provenance.get('method', 'distilled') if isinstance(small, DistilledSet) else 'real subset': small})
 
 def _check_evaluation(sets, real, teacher, protocols, repeats, nets):
@@ -133,6 +134,7 @@ def _check_evaluation(sets, real, teacher, protocols, repeats, nets):
     if teacher is not None: check_classes(real.classes, teacher.classes)
     for n in nets: make_net(n, 2, real.channels, real.size) # names the unknown ones now
 
+# %% ../nbs/06_protocols.ipynb #fff17953
 def evaluate(small,                    # a DistilledSet or ImageSet, or a dict of name → set to compare
              real: RealData,           # test images, class names, and the pool of the control
              teacher: Teacher | None = None, # for protocols with soft labels

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['label_bytes', 'relabel', 'StoredLabels']
 
-# %% ../nbs/07_relabel.ipynb #cb073539
+# %% ../nbs/07_relabel.ipynb #16616e73
 import json, shutil, time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +17,7 @@ from .images import check_classes
 from .load import RealData
 from .augment import Mix, apply_views
 from .protocols import Protocol, Scores, student, summary
-from .run import from_config, to_config
+from .config import from_config, to_config
 from .train import Plan, Teacher, batch_slices, plan_epoch
 
 # %% ../nbs/07_relabel.ipynb #1f6e9f41
@@ -25,7 +25,7 @@ def label_bytes(images: int, classes: int, epochs: int) -> int: # images in the 
     "Bytes that stored labels take, file headers aside: images × epochs × (2 × classes + 18)"
     return images * epochs * (2 * classes + 18)
 
-# %% ../nbs/07_relabel.ipynb #90d9c9cf
+# %% ../nbs/07_relabel.ipynb #52bf7edb
 def _pack(plan: Plan) -> dict:
     "A plan as tensors: order, views and one row a mix (share, box) with its partners"
     out = dict(order=plan.order.int(), views=plan.views.short())
@@ -40,6 +40,7 @@ def _unpack(t: dict, batch: int) -> Plan:
     mixes = [Mix(p, float(s), () if b[0] < 0 else tuple(b)) for p, s, b in zip(parts, t['share'] if parts else (), t['box'].tolist() if parts else ())]
     return Plan(t['order'].long(), t['views'].long(), mixes)
 
+# %% ../nbs/07_relabel.ipynb #ff41241b
 def relabel(small,                  # the set to label: images in [0, 1] or bytes
             real: RealData,         # for class names, mirroring and normalisation
             teacher: Teacher,

@@ -7,7 +7,7 @@ __all__ = ['SQUEEZE', 'Recipe', 'lr_at', 'make_optimiser', 'Plan', 'batch_slices
            'Examples', 'autocast', 'train_step', 'train', 'predict', 'accuracy', 'Teacher', 'with_batch_statistics',
            'family', 'Squeeze', 'squeeze']
 
-# %% ../nbs/05_train.ipynb #c7e3ec7f
+# %% ../nbs/05_train.ipynb #04932440
 import copy, hashlib, math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -15,12 +15,13 @@ from functools import cached_property
 from pathlib import Path
 import torch, torch.nn.functional as F, torchvision
 from torch import Tensor, nn
-from .basics import InputError, check, load_tensors, normalise, patch, pick_device, save_tensors, seeded, to_unit, write_json
-from .images import ImageSet, check_classes
+from .basics import check, load_tensors, normalise, patch, pick_device, save_tensors, seeded, to_unit, write_json
+from .images import ImageSet
 from .load import RealData
 from .nets import make_net
 from .augment import Mix, apply_views, pad_views, random_mix, random_views, whole_views
-from .run import Event, Method, known, versions
+from .config import known
+from .run import Event, Method, versions
 
 # %% ../nbs/05_train.ipynb #07436e89
 @known
@@ -66,13 +67,14 @@ def make_optimiser(net, recipe: Recipe):
     thin, thick = ([p for p in net.parameters() if (p.ndim > 1) == t] for t in (False, True))
     return torch.optim.AdamW([dict(params=thick), dict(params=thin, weight_decay=0.)], recipe.lr, weight_decay=recipe.weight_decay)
 
-# %% ../nbs/05_train.ipynb #a53c2748
+# %% ../nbs/05_train.ipynb #d2c85d80
 @dataclass
 class Plan:
     "What a student will see in one epoch"
     order: Tensor   # (n,) int64, the order of the examples
     views: Tensor   # (n, 7) int64, row i is the view of the i-th example in that order
     mixes: list     # a Mix for each batch, or empty
+    def to(self, device): "The same plan on a device, so that a step copies nothing"; return Plan(self.order.to(device), self.views.to(device), [replace(m, partner=m.partner.to(device)) for m in self.mixes])
 
 def batch_slices(n: int, batch: int) -> list:
     "Slices of n examples; a last batch of a single one is left out (batch statistics of one image mean nothing)"
@@ -99,7 +101,7 @@ def distil_loss(z: Tensor, teacher: Tensor, t: float, times_t2=False) -> Tensor:
     kl = F.kl_div(F.log_softmax(z / t, 1), F.log_softmax(teacher / t, 1), reduction='batchmean', log_target=True)
     return kl * t * t if times_t2 else kl
 
-# %% ../nbs/05_train.ipynb #8ea4157c
+# %% ../nbs/05_train.ipynb #072193a0
 @dataclass
 class Examples:
     "What the loop trains on: images on the device, labels, and the statistics that normalise them"
@@ -117,18 +119,18 @@ def autocast(device, precision: str): # 'float32' or 'bf16'
 
 def train_step(net, opt, data: Examples, plan: Plan, places: slice, b: int, recipe: Recipe, label) -> tuple[Tensor, Tensor, Tensor]:
     "One step on batch `b` of a plan. Returns the loss, the logits, and the examples' places in the data."
-    dev = data.labels.device
-    i, mix = plan.order[places].to(dev), plan.mixes[b] if plan.mixes else None
-    x, y = apply_views(to_unit(data.images[i]), plan.views[places].to(dev)), data.labels[i]
+    i, mix = plan.order[places], plan.mixes[b] if plan.mixes else None
+    x, y = apply_views(to_unit(data.images[i]), plan.views[places]), data.labels[i]
     if mix: x = mix(x)
     target = label(x) if label else None
-    with autocast(dev, recipe.precision): z = net(normalise(x, data.mean, data.std)).float()
+    with autocast(x.device, recipe.precision): z = net(normalise(x, data.mean, data.std)).float()
     loss = hard_loss(z, y, mix) if target is None else distil_loss(z, target, recipe.temperature, recipe.times_t2)
     opt.zero_grad(set_to_none=True)
     loss.backward()
     opt.step()
     return loss.detach(), z.detach(), i
 
+# %% ../nbs/05_train.ipynb #ab5a0e9d
 def train(net, data: Examples, recipe: Recipe, state: dict, seed=0,
           label: Callable | None = None, # (unit batch, epoch, batch number) → logits, for recipes with labels='teacher'
           plans: Callable | None = None, # epoch → Plan, to replay stored ones; None: drawn from the seed
@@ -145,7 +147,7 @@ def train(net, data: Examples, recipe: Recipe, state: dict, seed=0,
     while state['step'] < total:
         epoch, b = divmod(state['step'], len(slices))
         if plan is None or b == 0:
-            plan = plans(epoch) if plans else plan_epoch(n, data.images.shape[-1], recipe, data.flips, seed, epoch)
+            plan = (plans(epoch) if plans else plan_epoch(n, data.images.shape[-1], recipe, data.flips, seed, epoch)).to(data.labels.device)
             for g in opt.param_groups: g['lr'] = lr_at(recipe, epoch)
             net.train()
         loss, z, i = train_step(net, opt, data, plan, slices[b], b, recipe, label and (lambda x: label(x, epoch, b)))
@@ -239,7 +241,7 @@ def _pretrained(name: str = 'resnet18', weights: str = 'IMAGENET1K_V1', device: 
     return Teacher(net.to(pick_device(device)), name, classes, 3, 224, (.485, .456, .406), (.229, .224, .225), acc, recipe=dict(weights=str(w)), data=dict(name='imagenet-1k'))
 Teacher.pretrained = staticmethod(_pretrained)
 
-# %% ../nbs/05_train.ipynb #8b2a96f9
+# %% ../nbs/05_train.ipynb #be6e5173
 SQUEEZE = { # data set → network and recipe
     'digits': ('convnet3-w64-batch', Recipe(epochs=40, batch=64, lr=.05, crop='resized')),
     'cifar10': ('resnet18', Recipe(epochs=200, batch=128, lr=.1, weight_decay=5e-4, crop='pad')),
@@ -261,6 +263,7 @@ class Squeeze(Method):
     device: str = 'auto'                     # 'auto', 'cpu' or 'cuda'
 
     def stream(self, real, state, watch=None):
+        "Train, then test once; returns a `Teacher` (see `Method`)"
         device = pick_device(self.device)
         net = make_net(self.net, len(real.classes), real.channels, real.size, seed=self.seed).to(device)
         if self.recipe.precision == 'bf16': net = net.to(memory_format=torch.channels_last)
@@ -268,6 +271,7 @@ class Squeeze(Method):
         acc = accuracy(net, Examples.of(real.test, device), self.recipe.precision)
         return Teacher(net, self.net, real.classes, real.channels, real.size, real.train.mean, real.train.std, acc, real.train.flips, dict(asdict(self.recipe), seed=self.seed, versions=versions()), real.facts)
 
+# %% ../nbs/05_train.ipynb #2941af85
 def squeeze(real: RealData,           # what `load` gives
             net: str | None = None,   # network's name; None: the data set's own (`SQUEEZE`), resnet18 for photos
             epochs: int | None = None,# None: the recipe's

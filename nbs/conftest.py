@@ -45,13 +45,13 @@ class NotebookItem(pytest.Item):
     "A notebook, run from top to bottom in a kernel of its own"
     def runtest(self):
         nb = nbformat.read(self.path, 4)
+        for name in re.findall(r'^# needs: (\S+)', '\n'.join(c.source for c in nb.cells if c.cell_type == 'code'), re.M):
+            if not (ROOT/'data'/name).is_dir(): pytest.skip(f'no {name} in {ROOT/"data"}: see data/README.md')
         for c in nb.cells: # what nbdev_test leaves out
             if c.cell_type == 'code' and (SKIP.search(c.source) or 'nbdev_export(' in c.source): c.source = ''
         with tempfile.TemporaryDirectory() as runs: # runs that name no folder go here
             kernel_env = dict(os.environ, DDNB_RUNS=runs)
             NotebookClient(nb, timeout=600, kernel_name='python3', resources={'metadata': {'path': str(NBS)}}).execute(env=kernel_env)
-        said = next((m for c in nb.cells for o in c.get('outputs', []) if (m := re.search(r'^SKIPPED: (.*)', o.get('text', ''), re.M))), None)
-        if said: pytest.skip(said[1])
     def repr_failure(self, excinfo): return str(excinfo.value) if isinstance(excinfo.value, CellExecutionError) else super().repr_failure(excinfo)
     def reportinfo(self): return self.path, 0, self.path.name
 
