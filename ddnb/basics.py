@@ -111,12 +111,13 @@ def denormalise(x: Tensor, mean, std) -> Tensor:
     "The way back of `normalise`"
     return x * channel(std, x) + channel(mean, x)
 
-# %% ../nbs/00_basics.ipynb #948084a6
-def tiles(images: Tensor,      # (N, C, H, W), uint8 or floats in [0, 1], C = 1 or 3
+# %% ../nbs/00_basics.ipynb #30eedafb
+def tiles(images: Tensor,      # (N, C, H, W), uint8 or floats in [0, 1]; of other than 1 or 3 channels, the first 3 (or 1) are shown
           columns: int = 10,   # images in a row
           gap: int = 1) -> np.ndarray: # pixels between two images
     "One uint8 array (height, width, 3) with the images in rows, on white"
-    x = to_bytes(images.detach()).cpu().expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+    shown = images if images.shape[1] in (1, 3) else images[:, :3] if images.shape[1] > 3 else images[:, :1] # more channels than a screen has
+    x = to_bytes(shown.detach()).cpu().expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
     n, h, w, _ = x.shape
     rows = -(-n // columns)
     out = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, 3), 255, np.uint8)

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['BatchNormMatch', 'Block', 'blocks', 'recovery_loss', 'cosine_lr', 'clamp_colours', 'CDA', 'gather']
 
-# %% ../nbs/10_cda.ipynb #050aa581
-import math, time
-from dataclasses import dataclass, field, replace
+# %% ../nbs/10_cda.ipynb #dc4a25a8
+import math
+from dataclasses import dataclass
 import torch, torch.nn.functional as F
 from torch import Tensor, nn
-from .basics import InputError, channel, check, denormalise, patch, pick_device, seeded
+from .basics import channel, check, denormalise, patch, pick_device, seeded
 from .images import DistilledSet
-from .augment import apply_views, bounds, constant, cosine, random_views
+from .augment import apply_views, bounds, cosine, random_views
 from .config import known, to_config
 from .run import Event, Method, versions
 from .train import Teacher, autocast
@@ -33,7 +33,7 @@ class BatchNormMatch:
         far = lambda a, b: torch.linalg.vector_norm(a - b)
         return torch.stack([far(m.running_var, v) + far(m.running_mean, mean) for m, (v, mean) in ((m, self.seen.pop(m)) for m in self.layers)])
 
-# %% ../nbs/10_cda.ipynb #5405615b
+# %% ../nbs/10_cda.ipynb #441084b2
 @dataclass(frozen=True)
 class Block:
     "Images that are recovered together"
@@ -43,9 +43,12 @@ class Block:
 
 def blocks(classes: int, ipc: int, batch: int = 100) -> list[Block]: # number of classes, images a class, images a block
     "The blocks of a recovery: (image index, block of classes), several image indices together where classes are few"
-    wide, deep = min(classes, batch), max(1, batch // classes)
-    make = lambda k0, c0: [(c, k) for c in range(c0, min(c0 + wide, classes)) for k in range(k0, min(k0 + deep, ipc))]
-    return [Block(f'k{k0:04d}-c{c0:05d}', *zip(*make(k0, c0))) for k0 in range(0, ipc, deep) for c0 in range(0, classes, wide)]
+    def cuts(n, size, least): # (start, end) pairs; a last part smaller than `least` joins the one before
+        starts = list(range(0, n, size))
+        if len(starts) > 1 and n - starts[-1] < least: starts.pop()
+        return list(zip(starts, [*starts[1:], n]))
+    wide, deep = cuts(classes, min(classes, batch), 2), cuts(ipc, max(1, batch // classes), 2 if classes == 1 else 1)
+    return [Block(f'k{k0:04d}-c{c0:05d}', *zip(*((c, k) for c in range(c0, c1) for k in range(k0, k1)))) for k0, k1 in deep for c0, c1 in wide]
 
 # %% ../nbs/10_cda.ipynb #6838731c
 def recovery_loss(net, match: BatchNormMatch, x: Tensor, y: Tensor, view: Tensor, # x (B, C, S, S) normalised; y (B,); view (1, 7)
@@ -114,19 +117,19 @@ class CDA(Method):
             if block.name not in pieces: yield from self._recover(block, i, len(todo), teacher, match, state)
         return gather(todo, pieces, teacher, self)
 
-# %% ../nbs/10_cda.ipynb #1b989b64
+# %% ../nbs/10_cda.ipynb #9d732cf6
 @patch
 def _recover(self: CDA, block, i, of, teacher, match, state):
     "Recover one block, from where `state` stands; its images become a piece"
     x, opt, y, views = self._begin(block, teacher, state)
-    show = lambda: denormalise(x.detach(), teacher.mean, teacher.std).clamp(0, 1)
+    show = lambda: denormalise(x.detach(), *teacher.stats).clamp(0, 1)
     for s in range(state['at'], self.steps):
         opt.param_groups[0]['lr'] = cosine_lr(self.lr, s, self.steps)
         opt.zero_grad(set_to_none=True)
         parts = recovery_loss(teacher.net, match, x, y, views[s:s + 1], self.bn_weight, self.first_bn, self.precision)
         parts['loss'].backward()
         opt.step()
-        clamp_colours(x, teacher.mean, teacher.std)
+        clamp_colours(x, *teacher.stats)
         state['at'] = s + 1
         if s + 1 == self.steps:
             state['pieces'][block.name] = show().cpu()

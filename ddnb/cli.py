@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['SCHEDULES', 'Clock', 'demo', 'parse_schedule', 'add_fields', 'given_fields', 'parser', 'main']
 
-# %% ../nbs/41_cli.ipynb #df71f567
-import argparse, dataclasses, json, shutil, sys, time
+# %% ../nbs/41_cli.ipynb #9f0c8dfb
+import argparse, dataclasses, shutil, sys, time
 from pathlib import Path
 from . import __version__
-from .basics import InputError, check, write_json
-from .images import DistilledSet, read_set
+from .basics import InputError, check
+from .images import read_set
 from .load import load
 from .augment import constant, cosine, linear, reverse, step
 from .config import param_docs
@@ -111,9 +111,9 @@ def given_fields(args, cls) -> dict:
     "The fields of `cls` that the command line set"
     return {f.name: getattr(args, f.name) for f in dataclasses.fields(cls) if getattr(args, f.name, None) is not None}
 
-# %% ../nbs/41_cli.ipynb #1042ccdd
+# %% ../nbs/41_cli.ipynb #ecfc2054
 def _data(p): p.add_argument('--data', default='digits', help="'digits', 'cifar10', 'cifar100', 'tiny-imagenet', or a folder of class folders [digits]"); p.add_argument('--root', help='folder that holds the data set [see data/README.md]'); p.add_argument('--size', type=int, help='pixels along a side, for digits and folders'); p.add_argument('--first', type=int, help='use only the first N training images')
-def _real(a): real = load(a.data, a.root, size=a.size); return real.first(a.first) if a.first else real
+def _real(a): real = load(a.data, a.root, size=a.size); return real if a.first is None else real.first(a.first)
 
 def _squeeze(a):
     folder = Path(a.out)
@@ -135,14 +135,17 @@ def _follow(run: Run):
     try: run.wait(progress=True)
     except KeyboardInterrupt:
         run.stop().wait()
+        if run.status != 'stopped': return print(run.result(), f'in {run.folder/"result"}')
         print(f'\nstopped at step {run.last["step"]:,} of {run.last["of"]:,}; `ddnb resume {run.folder}` carries it on')
         return 130
     print(run.result(), f'in {run.folder/"result"}')
 
 def _evaluate(a):
     real, teacher = _real(a), Teacher.load(a.teacher) if a.teacher else None
-    sets = {Path(p).parent.name if Path(p).name == 'result' else Path(p).name: read_set(p) for p in a.sets}
-    chosen = [protocol(p, real).but(epochs=a.epochs) if a.epochs else protocol(p, real) for p in a.protocol]
+    paths = [Path(p).resolve() for p in a.sets]
+    short = [p.parent.name if p.name == 'result' else p.name for p in paths]
+    sets = {n if short.count(n) == 1 else str(p): read_set(p) for n, p in zip(short, paths)}
+    chosen = [protocol(p, real).but(epochs=a.epochs) if a.epochs is not None else protocol(p, real) for p in a.protocol]
     rows = evaluate(sets, real, teacher, chosen, a.nets, a.repeats, not a.no_control, a.seed, device=a.device, progress=True)
     if a.json: rows.save(a.json)
     print(rows)

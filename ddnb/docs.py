@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['readme_text', 'readme']
 
-# %% ../nbs/43_docs.ipynb #14e15bfc
-import json, re, sys, textwrap
+# %% ../nbs/43_docs.ipynb #a17e366f
+import json, re
 from pathlib import Path
 from .basics import write_text
 

@@ -6,16 +6,16 @@
 __all__ = ['CIFAR', 'CIFAR_STATS', 'PICTURES', 'RealData', 'digits', 'cifar', 'tiny_imagenet', 'image_folder', 'data_home',
            'load', 'reload']
 
-# %% ../nbs/01_load.ipynb #fd38b268
+# %% ../nbs/01_load.ipynb #56bbc8d2
 import os, pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
 from tqdm.auto import tqdm
-from .basics import InputError, check, pick_device, seeded, stack_images
+from .basics import InputError, check, pick_device, read_image, seeded, stack_images
 from .images import ImageSet
 
-# %% ../nbs/01_load.ipynb #93b42ab9
+# %% ../nbs/01_load.ipynb #6fa6826f
 @dataclass(eq=False)
 class RealData:
     "The real images of a data set: a training split and a test split"
@@ -34,18 +34,19 @@ class RealData:
     def facts(self) -> dict:
         "What a run, a teacher and a distilled set remember of their data"
         t = self.train
-        return dict(name=self.name, identity=t.identity, images=len(t), classes=list(t.classes), mean=list(map(float, t.mean)), std=list(map(float, t.std)), origin=self.origin)
+        return dict(name=self.name, identity=t.identity, test_identity=self.test.identity, images=len(t), classes=list(t.classes), mean=list(map(float, t.mean)), std=list(map(float, t.std)), origin=self.origin)
 
+    def _then(self, *call): return dict(self.origin, then=[*self.origin.get('then', []), list(call)])
     def to(self, device) -> 'RealData': "The same data on another device"; return replace(self, train=self.train.to(device), test=self.test.to(device))
     def subset(self, per_class: int, seed: int = 0) -> 'RealData':
         "A stratified random subset of the training images; the test images stay whole"
-        return replace(self, train=self.train.subset(per_class, seed), origin=dict(self.origin, subset=[per_class, seed]))
+        return replace(self, train=self.train.subset(per_class, seed), origin=self._then('subset', per_class, seed))
     def first(self, n: int) -> 'RealData':
         "The first `n` training images in their own order; the test images stay whole"
         check(1 <= n <= len(self.train), f'the first {n} images were asked for, there are {len(self.train)}', 'ask for fewer')
-        return replace(self, train=self.train.take(torch.arange(n)), origin=dict(self.origin, first=n))
+        return replace(self, train=self.train.take(torch.arange(n)), origin=self._then('first', n))
 
-# %% ../nbs/01_load.ipynb #b3540920
+# %% ../nbs/01_load.ipynb #2b37cc62
 def _split(labels, n_classes, share, seed):
     "Places of the training and of the test images: a stratified `share` of each class goes to the test"
     test = torch.cat([p[torch.randperm(len(p), generator=seeded(seed, 'split', c))[:max(1, round(share * len(p)))]]
@@ -55,6 +56,7 @@ def _split(labels, n_classes, share, seed):
     return (~is_test).nonzero().flatten(), is_test.nonzero().flatten()
 
 def _in_two(images, labels, classes, name, seed, share=.2, flips=True):
+    for c, n in zip(classes, torch.bincount(labels, minlength=len(classes)).tolist()): check(n >= 2, f'class {c!r} holds a single image', 'add one, or give folders train and test')
     tr, te = _split(labels, len(classes), share, seed)
     train = ImageSet(images[tr], labels[tr], classes, name=name, flips=flips)
     return train, ImageSet(images[te], labels[te], classes, train.mean, train.std, name, flips=flips)
@@ -139,7 +141,7 @@ def tiny_imagenet(root, seed=0, size=None):
     for y, i in enumerate(ids): check(any(l == y for _, l in train), f'class folder {str(folder/"train"/i)!r} holds no images', 'unpack the official archive again')
     return make(train, 'training images'), make(val, 'validation images')
 
-# %% ../nbs/01_load.ipynb #7cde435a
+# %% ../nbs/01_load.ipynb #a14fb9a7
 def _listing(folder):
     "Class names and (path, label) pairs of a folder of class folders"
     folders = _class_folders(folder)
@@ -153,9 +155,8 @@ def _listing(folder):
 
 def _check_memory(pairs, size):
     "Refuse what can't fit before decoding it: a set is kept whole, as bytes"
-    from PIL import Image
-    with Image.open(pairs[0][0]) as im: pixels = size * size if size else im.width * im.height
-    need, have = 3 * pixels * len(pairs), os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') if hasattr(os, 'sysconf') else float('inf')
+    pixels = size * size if size else read_image(pairs[0][0]).size // 3
+    need, have = 3 * 3 * pixels * len(pairs), os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') if hasattr(os, 'sysconf') else float('inf')
     check(need < .8 * have, f'{len(pairs):,} images need {need/2**30:.1f} GiB, this machine has {have/2**30:.1f}', 'give a smaller size=, or fewer images')
 
 def image_folder(folder, seed=0, size=None):
@@ -173,7 +174,7 @@ def image_folder(folder, seed=0, size=None):
     te = ImageSet(_decode([p for p, _ in test], size or tr.size, inner.name), torch.tensor([y for _, y in test]), classes, tr.mean, tr.std, folder.name)
     return tr, te
 
-# %% ../nbs/01_load.ipynb #d87b97cd
+# %% ../nbs/01_load.ipynb #7542c387
 def data_home() -> Path:
     "Where data sets and runs go: `$DDNB_DATA`, else `data/` of the ddnb checkout around the current folder, else `./data`"
     if os.environ.get('DDNB_DATA'): return Path(os.environ['DDNB_DATA'])
@@ -199,16 +200,17 @@ def load(name_or_folder,            # 'digits', 'cifar10', 'cifar100', 'tiny-ima
         check(Path(name).is_dir(), f'{name!r} is neither a data set nor a folder', f'give one of {["digits", *CIFAR, "tiny-imagenet"]} or a folder of class folders')
         pair = image_folder(name, seed, size)
     if flips is not None: pair = tuple(replace(s, flips=flips) for s in pair)
-    origin = dict(name=name if not Path(name).is_dir() else str(Path(name).resolve()), root=str(Path(root).resolve()), seed=seed, size=size, flips=flips)
+    known = name in ('digits', 'tiny-imagenet', *CIFAR)
+    origin = dict(name=name if known else str(Path(name).resolve()), root=str(root.resolve()), seed=seed, size=size, flips=flips)
     return RealData(pair[0].to(where), pair[1].to(where), pair[0].name, origin)
 
-# %% ../nbs/01_load.ipynb #ae83ac08
+# %% ../nbs/01_load.ipynb #d1ce247c
 def reload(facts: dict, device='cpu') -> RealData: # what `RealData.facts` gave
     "The same data again, checked by hash. Raises `InputError` if the files have changed."
     o = dict(facts['origin'])
-    subset, first = o.pop('subset', None), o.pop('first', None)
+    then = o.pop('then', [])
     real = load(o.pop('name'), device=device, **o)
-    if first: real = real.first(first)
-    if subset: real = real.subset(*subset)
-    check(real.train.identity == facts['identity'], f'the data of {facts["name"]!r} are not those that were used before', 'restore the files, or start a new run')
+    for name, *arguments in then: real = dict(first=RealData.first, subset=RealData.subset)[name](real, *arguments)
+    same = (real.train.identity, real.test.identity) == (facts['identity'], facts['test_identity'])
+    check(same, f'the data of {facts["name"]!r} are not those that were used before', 'restore the files, or start a new run')
     return real

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['NORMS', 'DEPTHS', 'ConvNet', 'adapt_stem', 'resnet', 'make_net']
 
-# %% ../nbs/02_nets.ipynb #e0829f8b
-import re
+# %% ../nbs/02_nets.ipynb #eacc7682
+import re, threading
 import torch, torchvision
 from torch import nn
 from .basics import InputError, check
@@ -62,7 +62,7 @@ def resnet(name, classes, channels=3, size=32, norm='batch'):
     net = torchvision.models.ResNet(getattr(torchvision.models.resnet, block), layers, num_classes=classes, norm_layer=NORMS[norm])
     return adapt_stem(net, channels, size <= 64)
 
-# %% ../nbs/02_nets.ipynb #9791f117
+# %% ../nbs/02_nets.ipynb #535d2b3f
 def _parse(name: str):
     "'convnet3-w64-batch' → ('convnet', 3, [64], 'batch'); other families keep their name"
     head, *options = name.lower().split('-')
@@ -84,12 +84,14 @@ def _build(name, classes, channels, size):
     extra = dict(image_size=size) if head.startswith('vit') else dict(aux_logits=False, init_weights=True) if head in ('googlenet', 'inception_v3') else {}
     return adapt_stem(torchvision.models.get_model(head, weights=None, num_classes=classes, **extra), channels, size <= 64 and not head.startswith('vit'))
 
+_ONE_AT_A_TIME = threading.Lock()
+
 def make_net(name: str,          # 'convnet3-w64-batch', 'resnet18', 'resnet18-instance', 'mobilenet_v2', …
              classes: int,       # outputs
              channels: int = 3,  # input channels
              size: int = 32,     # input pixels along a side; up to 64 gets the small-image stem
              seed: int = 0) -> nn.Module: # of the initial weights
     "A fresh network by name. Input (N, channels, size, size) in normalised space, output (N, classes) logits. Raises `InputError` for an unknown name."
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[]): # the global generator belongs to everybody
+        torch.default_generator.manual_seed(seed)
         return _build(name, classes, channels, size)

@@ -6,18 +6,20 @@
 __all__ = ['BLUE', 'AMBER', 'VIOLET', 'GREY', 'INK', 'Plot', 'plot', 'show_image', 'schedule_plot', 'boxes_plot',
            'formation_plot', 'grid_plot', 'loss_plot', 'scores_plot']
 
-# %% ../nbs/30_plots.ipynb #3f3a4209
-import io, math, re
+# %% ../nbs/30_plots.ipynb #3cc58573
+import io, re
+from base64 import b64decode, b64encode
 import numpy as np, torch
+from PIL import Image
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 from .basics import check, seeded, tiles, to_bytes
-from .augment import bounds, random_boxes, random_views
+from .augment import bounds, random_boxes
 from .protocols import CONTROL
 
-# %% ../nbs/30_plots.ipynb #2c1c9db5
+# %% ../nbs/30_plots.ipynb #43620f23
 BLUE, AMBER, VIOLET, GREY = '#3b6fb6', '#d98e04', '#7b5ea7', '#8a8a8a' # synthetic, real, a second run in a comparison, all else
 INK = '#010203'
 
@@ -28,13 +30,22 @@ class Plot(Figure):
         out = io.StringIO()
         with _quiet(): self.savefig(out, format='svg', transparent=True, bbox_inches='tight', metadata=dict(Date=None))
         s = out.getvalue()
-        return re.sub(r'<metadata>.*?</metadata>', '', s[s.index('<svg'):], flags=re.S).replace(INK, 'currentColor')
+        s = re.sub(r'<metadata>.*?</metadata>', '', s[s.index('<svg'):], flags=re.S).replace(INK, 'currentColor')
+        return re.sub(r'data:image/png;base64,([A-Za-z0-9+/=\s]+)', _lighter, s.replace('<image ', '<image style="image-rendering:pixelated" '))
     def png(self, dpi: int = 100) -> bytes:
         "The figure as PNG on white"
         out = io.BytesIO()
         with _quiet(): self.savefig(out, format='png', dpi=dpi, facecolor='white', bbox_inches='tight')
         return out.getvalue()
     def _repr_html_(self): return f'<div style="max-width:100%">{self.svg()}</div>'
+
+def _lighter(found) -> str:
+    "Photos of more than 50 kB as WebP instead of PNG: a notebook full of them stays small"
+    raw = b64decode(found[1])
+    if len(raw) < 50_000: return found[0]
+    out = io.BytesIO()
+    Image.open(io.BytesIO(raw)).save(out, 'WEBP', quality=80)
+    return 'data:image/webp;base64,' + b64encode(out.getvalue()).decode()
 
 def _quiet():
     from matplotlib import rc_context
@@ -56,7 +67,7 @@ def plot(rows=1, columns=1, width=3., height=2., **options):
 def show_image(ax, image: Tensor, title=''): # (C, H, W), uint8 or floats in [0, 1]
     "An image in an axes: whole pixels, true colours, no frame"
     x = to_bytes(image).expand(3, -1, -1).permute(1, 2, 0).cpu().numpy()
-    ax.imshow(x, interpolation='nearest')
+    ax.imshow(x, interpolation='none')
     ax.set_axis_off()
     ax.set_title(title, color=INK, fontsize=9)
 

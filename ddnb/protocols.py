@@ -6,18 +6,18 @@
 __all__ = ['PROTOCOLS', 'CONTROL', 'Protocol', 'protocol', 'random_real', 'examples', 'teach', 'student', 'Scores', 'spread',
            'summary', 'scores_html', 'evaluate', 'hlr', 'ior', 'label_robust_score']
 
-# %% ../nbs/06_protocols.ipynb #866140d9
-import json, math, statistics, time
+# %% ../nbs/06_protocols.ipynb #b3af7e5a
+import itertools, math, statistics, time
 from dataclasses import asdict, dataclass, replace
 import torch
 from tqdm.auto import tqdm
-from .basics import InputError, check, escape, pick_device, seeded, to_unit, write_json
+from .basics import check, escape, pick_device, seeded, write_json
 from .images import DistilledSet, ImageSet, check_classes
 from .load import RealData
 from .nets import make_net
-from .train import SQUEEZE, Examples, Recipe, Teacher, accuracy, family, train
+from .train import SQUEEZE, Examples, Recipe, Teacher, accuracy, family, on_device, train
 
-# %% ../nbs/06_protocols.ipynb #d1773431
+# %% ../nbs/06_protocols.ipynb #aa2352c5
 _HARD = Recipe(epochs=300, batch=256, lr=.01, weight_decay=5e-4, decay='halfway', crop='pad')
 _CIFAR = Recipe(epochs=400, batch=128, optimiser='adamw', lr=1e-3, weight_decay=.01, crop='pad', mix='mixup', mix_alpha=.8, labels='teacher', temperature=30.)
 _TINY = Recipe(epochs=100, batch=256, lr=.2, weight_decay=1e-4, warmup=5, crop='resized', labels='teacher', times_t2=True)
@@ -44,7 +44,7 @@ class Protocol:
 
     def on(self, net: str) -> Recipe:
         "The recipe for a student of that name (RD3 smooths its cosine for all but ResNet-18)"
-        return replace(self.recipe, smooth=2.) if self.name.startswith('rd3') and net != 'resnet18' else self.recipe
+        return replace(self.recipe, smooth=2.) if self.name.split('(')[0] == 'rd3' and 'smooth=' not in self.name and net != 'resnet18' else self.recipe
 
 def protocol(name, real: RealData | None = None) -> Protocol: # a name or a Protocol; real picks the family by image size
     "The protocol of that name for these data. Raises `InputError` for an unknown name."
@@ -64,11 +64,11 @@ def random_real(real: RealData, like, seed) -> ImageSet: # like: a set whose num
         picks.append(places[torch.randperm(len(places), generator=seeded(seed, 'control', c))[:n]])
     return real.train.take(torch.cat(picks))
 
-# %% ../nbs/06_protocols.ipynb #a3c6363f
+# %% ../nbs/06_protocols.ipynb #3016277b
 def examples(small, real: RealData, device) -> Examples:
     "A real or distilled set as training examples, normalised as the real data are"
     pixels = small.images.to(device) # bytes or floats in [0, 1]
-    return Examples(pixels, small.labels.to(device), real.train.mean, real.train.std, real.train.flips)
+    return Examples(pixels, small.labels.to(device), *on_device(device, real.train.mean, real.train.std), real.train.flips)
 
 def teach(teacher: Teacher, recipe: Recipe, stats: str = 'running'):
     "Labels on the fly: the teacher's logits of each batch of views"
@@ -84,7 +84,7 @@ def student(small, real: RealData, net: str, recipe: Recipe, seed, label=None, p
     for _ in train(model, examples(small, real, device), recipe, {}, seed, label, plans, after=look): pass
     return dict(last=curve[recipe.epochs], best=max(curve.values()), curve=curve)
 
-# %% ../nbs/06_protocols.ipynb #d515dae3
+# %% ../nbs/06_protocols.ipynb #3f1c469b
 class Scores(list):
     "Rows of an evaluation: dicts with name, protocol, net, ipc, repeats, mean, std, best and more; accuracies in [0, 1]"
     def row(self, name: str, protocol: str | None = None, net: str | None = None) -> dict:
@@ -112,7 +112,8 @@ def scores_html(rows) -> str:
     found = {(r['name'], r['net'], r['ipc'], r['protocol']): r for r in rows}
     def cell(key, p):
         "One accuracy, with its distance to the control"
-        r, c = found.get((*key, p)), found.get((CONTROL, *key[1:], p))
+        r = found.get((*key, p))
+        c = next((c for c in rows if c['protocol'] == p and c['net'] == key[1] and key[0] in c.get('control_of', ())), None)
         if r is None: return '<td>–</td>'
         delta = f'<br><small>{(r["mean"] - c["mean"]) * 100:+.1f} points against random real</small>' if c and r is not c else ''
         return f'<td title="best of the epochs looked at: {r["best"]:.3f}">{escape(spread(r))}{delta}</td>'
@@ -121,8 +122,17 @@ def scores_html(rows) -> str:
 
 CONTROL = 'random real' # the name of the control's rows
 
-# %% ../nbs/06_protocols.ipynb #9a48f5c5
-def _plan(small, control): return ({CONTROL: None} if control else {}) | (small if isinstance(small, dict) else {small.provenance.get('method', 'distilled') if isinstance(small, DistilledSet) else 'real subset': small})
+# %% ../nbs/06_protocols.ipynb #2845b95d
+def _named(small) -> dict:
+    "Name → set, from one set or a dict of them"
+    if isinstance(small, dict): return small
+    return {small.provenance.get('method', 'distilled') if isinstance(small, DistilledSet) else 'real subset': small}
+
+def _controls(sets: dict, real, seed, repeats: int) -> list:
+    "Draws of random real images, one list a budget: (names of the sets with that budget, a set for each repeat)"
+    budget = lambda s: tuple(torch.bincount(s.labels.cpu(), minlength=len(real.classes)).tolist())
+    return [([n for n, t in sets.items() if budget(t) == b], [random_real(real, s, (seed, r)) for r in range(repeats)])
+            for b, s in {budget(s): s for s in sets.values()}.items()]
 
 def _check_evaluation(sets, real, teacher, protocols, repeats, nets):
     check(repeats >= 1, f'repeats={repeats}', 'at least 1; 3 or more show a spread')
@@ -131,10 +141,12 @@ def _check_evaluation(sets, real, teacher, protocols, repeats, nets):
         check_classes(s.classes, real.classes, f'the set {name!r}', 'the real data')
         check((s.images.shape[1], s.size) == (real.channels, real.size), f'the set {name!r} has {s.images.shape[1]}×{s.size}×{s.size} images, the test has {real.channels}×{real.size}×{real.size}', 'use the data set it was distilled from, or load(…, size=)')
     for p in protocols: check(p.recipe.labels == 'hard' or teacher is not None, f'protocol {p.name!r} needs a teacher\'s labels', "pass teacher=, or use protocol='hard'")
-    if teacher is not None: check_classes(real.classes, teacher.classes)
+    if teacher is not None:
+        check_classes(real.classes, teacher.classes)
+        check((teacher.channels, teacher.size) == (real.channels, real.size), f'the teacher sees {teacher.channels}×{teacher.size}×{teacher.size} images, the data are {real.channels}×{real.size}×{real.size}', 'use a teacher that was trained on these data, or load(…, size=)')
     for n in nets: make_net(n, 2, real.channels, real.size) # names the unknown ones now
 
-# %% ../nbs/06_protocols.ipynb #fff17953
+# %% ../nbs/06_protocols.ipynb #2a99d463
 def evaluate(small,                    # a DistilledSet or ImageSet, or a dict of name → set to compare
              real: RealData,           # test images, class names, and the pool of the control
              teacher: Teacher | None = None, # for protocols with soft labels
@@ -153,22 +165,20 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
     protocols = [find(p, real) for p in (protocol if isinstance(protocol, (list, tuple)) else [protocol])]
     if hard and any(p.recipe.labels == 'teacher' for p in protocols) and not any(p.recipe.labels == 'hard' for p in protocols): protocols.append(find('hard', real))
     nets = [nets] if isinstance(nets, str) else list(nets or [teacher.name if teacher else SQUEEZE[family(real.name, real.size, SQUEEZE)][0]])
-    sets = _plan(small, control)
-    given = {n: s for n, s in sets.items() if s is not None}
+    given = _named(small)
     _check_evaluation(given, real, teacher, protocols, repeats, nets)
-    if control: like = next(iter(given.values())); sets[CONTROL] = [random_real(real, like, (seed, r)) for r in range(repeats)]
+    jobs = [(CONTROL, names, draws) for names, draws in _controls(given, real, seed, repeats)] if control else []
+    jobs += [(name, [], [s] * repeats) for name, s in given.items()]
     teacher, rows = teacher and teacher.to(device), Scores()
-    with tqdm(total=len(sets) * len(nets) * len(protocols) * repeats, disable=not progress, desc='students') as bar:
-        for p in protocols:
-            for net in nets:
-                for name, s in sets.items():
-                    began, found, recipe = time.monotonic(), [], p.on(net)
-                    label = teach(teacher, recipe, stats) if recipe.labels == 'teacher' else None
-                    for r in range(repeats):
-                        found.append(student(s[r] if name == CONTROL else s, real, net, recipe, seed + r, label, device=device))
-                        bar.update()
-                    one = s[0] if name == CONTROL else s
-                    rows.append(summary(name, p, net, len(one) / len(real.classes), found, time.monotonic() - began))
+    with tqdm(total=len(jobs) * len(nets) * len(protocols) * repeats, disable=not progress, desc='students') as bar:
+        for p, net, (name, control_of, draws) in itertools.product(protocols, nets, jobs):
+            began, found, recipe = time.monotonic(), [], p.on(net)
+            label = teach(teacher, recipe, stats) if recipe.labels == 'teacher' else None
+            for r, s in enumerate(draws):
+                found.append(student(s, real, net, recipe, seed + r, label, device=device))
+                bar.update()
+            row = summary(name, p, net, len(draws[0]) / len(real.classes), found, time.monotonic() - began)
+            rows.append(row | (dict(control_of=control_of) if control_of else {}))
     return rows
 
 # %% ../nbs/06_protocols.ipynb #ff562b11

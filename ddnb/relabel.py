@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = ['label_bytes', 'relabel', 'StoredLabels']
 
-# %% ../nbs/07_relabel.ipynb #16616e73
+# %% ../nbs/07_relabel.ipynb #cd3ce963
 import json, shutil, time
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 import torch
 from tqdm.auto import tqdm
-from .basics import InputError, check, load_tensors, pick_device, save_tensors, to_unit, write_json
+from .basics import check, load_tensors, save_tensors, to_unit, write_json
 from .images import check_classes
 from .load import RealData
 from .augment import Mix, apply_views
@@ -40,7 +39,7 @@ def _unpack(t: dict, batch: int) -> Plan:
     mixes = [Mix(p, float(s), () if b[0] < 0 else tuple(b)) for p, s, b in zip(parts, t['share'] if parts else (), t['box'].tolist() if parts else ())]
     return Plan(t['order'].long(), t['views'].long(), mixes)
 
-# %% ../nbs/07_relabel.ipynb #ff41241b
+# %% ../nbs/07_relabel.ipynb #59a35d19
 def relabel(small,                  # the set to label: images in [0, 1] or bytes
             real: RealData,         # for class names, mirroring and normalisation
             teacher: Teacher,
@@ -56,7 +55,7 @@ def relabel(small,                  # the set to label: images in [0, 1] or byte
     check(recipe.labels == 'teacher', f'protocol {protocol.name!r} uses hard labels', "choose one with a teacher's: 'kd', 'sre2l', 'cda', 'rd3'")
     size = label_bytes(n, len(teacher.classes), recipe.epochs)
     if dry_run: return size
-    about = dict(format='ddnb.labels/1', protocol=protocol.name, recipe=to_config(recipe), seed=seed, stats=stats, images=n, classes=list(teacher.classes), teacher=teacher.identity, bytes=size)
+    about = dict(format='ddnb.labels/1', protocol=protocol.name, recipe=to_config(recipe), seed=seed, stats=stats, images=n, data=small.identity, flips=real.train.flips, classes=list(teacher.classes), teacher=teacher.identity, bytes=size)
     _prepare(folder, about, size)
     images, slices = to_unit(small.images).to(teacher.device), batch_slices(n, recipe.batch)
     for epoch in tqdm(range(recipe.epochs), desc=f'labels, {size / 1e6:,.1f} MB', disable=not progress):
@@ -81,7 +80,7 @@ def _prepare(folder, about, size):
     check(size < free, f'the labels take {size / 1e9:.1f} GB, {str(folder)!r} has {free / 1e9:.1f} GB free', 'use labels on the fly (evaluate with teacher=), fewer epochs, or another disk')
     write_json(folder/'labels.json', about)
 
-# %% ../nbs/07_relabel.ipynb #64593963
+# %% ../nbs/07_relabel.ipynb #aed266d9
 class StoredLabels:
     "Labels that `relabel` stored: `label` and `plans` for the training loop, and `student` to train one"
     def __init__(self, folder): # the folder that `relabel` filled
@@ -102,6 +101,7 @@ class StoredLabels:
     def student(self, small, real: RealData, net: str, device='cpu', seed: int | None = None) -> dict: # seed of its weights; None: that of the labels
         "Train and test one student on `small` with these labels; see `protocols.student`"
         check(len(small) == self.about['images'], f'the labels are for {self.about["images"]} images, the set has {len(small)}', 'use the set they were made for')
+        check(small.identity == self.about['data'], 'the stored labels belong to other images', 'use the set they were made for, in its own order')
         check_classes(small.classes, self.about['classes'], 'the set', 'the stored labels')
         return student(small, real, net, Protocol(self.about['protocol'], self.recipe).on(net), self.about['seed'] if seed is None else seed, self.label, self.plans, device)
 

@@ -5,10 +5,8 @@
 # %% auto #0
 __all__ = ['Report']
 
-# %% ../nbs/35_report.ipynb #d61d4aea
-import json
+# %% ../nbs/35_report.ipynb #1d8db190
 from .basics import escape, write_text
-from .run import versions
 
 # %% ../nbs/35_report.ipynb #ba0878fb
 _PAGE = '''<!doctype html>

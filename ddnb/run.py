@@ -33,18 +33,21 @@ class Event:
         plain = lambda v: v.detach().float().cpu().tolist() if torch.is_tensor(v) else v
         return {k: plain(v) for k, v in self.scalars.items()}
 
-# %% ../nbs/04_run.ipynb #37e48b0c
+# %% ../nbs/04_run.ipynb #47ed8865
 def _keep(value, folder: Path, name: str) -> dict:
     "Remember one input of a run so that `_recall` gives it again"
     if isinstance(value, RealData): return dict(kind='real', facts=value.facts)
     if value is None: return dict(kind='none')
-    check(hasattr(value, 'save') and hasattr(type(value), 'load'), f'the input {name!r} ({type(value).__name__}) can not be saved', 'give a Teacher, a DistilledSet or what load() returns')
+    check(hasattr(value, 'save') and hasattr(type(value), 'load') and hasattr(value, 'identity'), f'the input {name!r} ({type(value).__name__}) can not be saved', 'give a Teacher, a DistilledSet or what load() returns')
     if not (folder/'inputs'/name).exists(): value.save(folder/'inputs'/name)
-    return dict(kind='saved', type=class_path(value), identity=getattr(value, 'identity', None))
+    return dict(kind='saved', type=class_path(value), identity=value.identity)
 
 def _recall(kept: dict, folder: Path, name: str):
     if kept['kind'] == 'none': return None
-    return reload(kept['facts']) if kept['kind'] == 'real' else find_class(kept['type']).load(folder/'inputs'/name)
+    if kept['kind'] == 'real': return reload(kept['facts'])
+    value = find_class(kept['type']).load(folder/'inputs'/name)
+    check(value.identity == kept['identity'], f'{str(folder/"inputs"/name)!r} is not what the run started from', 'restore it, or start a new run')
+    return value
 
 def versions() -> dict: "Versions that a result may depend on"; return dict(python=platform.python_version(), torch=torch.__version__, threads=torch.get_num_threads(), machine=platform.machine())
 
@@ -75,7 +78,7 @@ class Run:
     @property
     def alive(self) -> bool: "Is this object's thread at work (or paused)?"; return self._thread is not None and not self._ended.is_set()
 
-# %% ../nbs/04_run.ipynb #96407cf6
+# %% ../nbs/04_run.ipynb #d0916be7
 @patch
 def pause(self: Run): "Stop pulling after the present step; `resume` goes on"; self._pause.set(); return self
 @patch
@@ -98,7 +101,7 @@ def result(self: Run):
     "Wait for the run's result and return it. Raises what the run raised, or `Stopped`."
     self.wait()
     if self.status == 'failed': raise self.error
-    if self._result is None and (self.folder/'result').exists(): self._result = find_class(self.about['result']).load(self.folder/'result')
+    if self._result is None and self.about.get('result'): self._result = find_class(self.about['result']).load(self.folder/'result')
     if self._result is None: raise Stopped(f'{self.folder} is {self.status}\n  → resume({str(self.folder)!r}) carries it on')
     return self._result
 
@@ -111,7 +114,7 @@ def __iter__(self: Run):
         while i < len(self.events): yield self.events[i]; i += 1
         if not self.alive and i >= len(self.events): return
 
-# %% ../nbs/04_run.ipynb #0b7472b5
+# %% ../nbs/04_run.ipynb #2c3b4e72
 @patch
 def _say(self: Run, status: str, **more):
     "Write `status.json`"
@@ -127,6 +130,7 @@ def _finite(row: dict):
 def _look(self: Run, event: Event, must=False):
     "Record an event if it is time to, or if it `must` be seen"
     now = time.monotonic()
+    if self.last and self.last['step'] == event.step: return # seen already
     if not must and now - self._recorded < self.record_every: return
     row = dict(step=event.step, of=event.of, time=round(time.time(), 3), note=event.note, **event.read())
     _finite(row)
@@ -144,11 +148,11 @@ def _look(self: Run, event: Event, must=False):
 def _checkpoint(self: Run, event: Event):
     "Write new pieces, then the state, if both the event and the state are finite"
     self._look(event, must=True)
-    for path, v in _leaves(self.state):
+    for path, v in _leaves({k: v for k, v in self.state.items() if k != 'pieces'}):
         if torch.is_tensor(v) and v.is_floating_point() and not torch.isfinite(v).all(): _finite({'step': event.step, 'of': event.of, '/'.join(map(str, path)): math.nan})
     for name, piece in self.state.get('pieces', {}).items():
         if name not in self._kept: save_tensors(self.folder/'pieces'/f'{name}.safetensors', {'piece': piece}, {}); self._kept.add(name)
-    save_state(dict(self.state, _step=event.step), self.folder/'state.safetensors')
+    save_state(dict(self.state, _step=event.step, _pieces=sorted(self._kept)), self.folder/'state.safetensors')
     self._saved = time.monotonic()
 
 # %% ../nbs/04_run.ipynb #aae8d1bc
@@ -189,7 +193,7 @@ def _finish(self: Run, result):
     write_json(self.folder/'run.json', dict(self.about, result=class_path(result)))
     self._say('done')
 
-# %% ../nbs/04_run.ipynb #99b22892
+# %% ../nbs/04_run.ipynb #08ddb67a
 def _alive(pid: int) -> bool:
     try: os.kill(pid, 0)
     except ProcessLookupError: return False
@@ -201,17 +205,21 @@ _OURS = set() # folders that this process writes
 
 def _claim(folder: Path):
     "Take the folder for this process, or say who has it"
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder/'lock'
     owner = int(path.read_text() or 0) if path.exists() else 0
     busy = folder.resolve() in _OURS if owner == os.getpid() else owner and _alive(owner)
-    check(not busy, f'{str(folder)!r} is being written by {"this" if owner == os.getpid() else "another"} process ({owner})', 'wait for it, stop it, or choose another folder')
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(path, str(os.getpid()))
+    check(not busy, f'{str(folder)!r} is being written by {"this" if owner == os.getpid() else "another"} process ({owner})', 'wait for it, stop it, or choose another folder; if that process is something else, delete the file lock there')
+    path.unlink(missing_ok=True)
+    try: fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    except FileExistsError: raise InputError(f'{str(folder)!r} was taken by another process in this moment', 'wait for it, stop it, or choose another folder') from None
+    with os.fdopen(fd, 'w') as f: f.write(str(os.getpid()))
     _OURS.add(folder.resolve())
+    for scrap in folder.rglob('.*.part'): scrap.unlink(missing_ok=True) # of a process that was killed
 
-def _release(folder: Path): _OURS.discard(folder.resolve()); (folder/'lock').unlink(missing_ok=True)
+def _release(folder: Path): (folder/'lock').unlink(missing_ok=True); _OURS.discard(folder.resolve())
 
-# %% ../nbs/04_run.ipynb #f397ee0b
+# %% ../nbs/04_run.ipynb #6df16d63
 def _fresh_folder(name: str) -> Path:
     base = Path(os.environ.get('DDNB_RUNS') or data_home()/'runs')
     stamp = time.strftime('%Y%m%d-%H%M%S')
@@ -224,8 +232,7 @@ def _restore(self: Run):
         (self.folder/'events.jsonl').unlink(missing_ok=True)
         return
     self.state = load_state(self.folder/'state.safetensors')
-    step = self.state.pop('_step')
-    names = sorted(p.stem for p in (self.folder/'pieces').glob('*.safetensors'))
+    step, names = self.state.pop('_step'), self.state.pop('_pieces') # a piece that the state doesn't know came after it, and will come again
     self.state['pieces'], self._kept = {n: load_tensors(self.folder/'pieces'/f'{n}.safetensors')[0]['piece'] for n in names}, set(names)
     self.events = [e for e in _read_events(self.folder) if e['step'] <= step]
     self.last = self.events[-1] if self.events else None
@@ -239,7 +246,7 @@ def _read_events(folder):
         except json.JSONDecodeError: break
     return out
 
-# %% ../nbs/04_run.ipynb #4fd97994
+# %% ../nbs/04_run.ipynb #c50cfc2d
 def start_run(method, inputs: dict, folder=None) -> Run: # method; name → input; run folder, or None for a new one
     "Start a method in a thread, or carry on the same run if `folder` holds it. Returns at once."
     folder = Path(folder) if folder else _fresh_folder(type(method).__name__)
@@ -249,16 +256,20 @@ def start_run(method, inputs: dict, folder=None) -> Run: # method; name → inpu
     if old:
         diff = list(differences(about['method'], old['method']))
         check(not diff, f'{str(folder)!r} holds a run with another configuration ({"; ".join(diff[:3])})', 'choose another folder=, or resume it as it is')
-    else: check(not folder.exists() or {p.name for p in folder.iterdir()} <= {'lock', 'inputs'}, f'{str(folder)!r} holds other files', 'choose a new folder')
+    else: check(not folder.exists() or {p.name for p in folder.iterdir() if not p.name.endswith('.part')} <= {'lock', 'inputs'}, f'{str(folder)!r} holds other files', 'choose a new folder')
     _claim(folder)
     if not old: shutil.rmtree(folder/'inputs', ignore_errors=True) # of a start that was killed before it wrote run.json
     try:
         about['inputs'] = {k: _keep(v, folder, k) for k, v in inputs.items()}
-        diff = list(differences(about['inputs'], old['inputs'])) if old else []
+        diff = list(differences(_whose(about['inputs']), _whose(old['inputs']))) if old else []
         check(not diff, f'{str(folder)!r} holds a run on other inputs ({"; ".join(diff[:3])})', 'choose another folder=')
         if not old: write_json(folder/'run.json', about)
         return _go(run, method, inputs)
     except BaseException: _release(folder); raise
+
+def _whose(inputs: dict) -> dict:
+    "Inputs by identity; where the files lie may differ"
+    return {k: {f: x for f, x in (v.get('facts') or v).items() if f != 'origin'} for k, v in inputs.items()}
 
 def _go(run: Run, method, inputs: dict) -> Run:
     if (run.folder/'result').exists() and run.about.get('result'): # finished before: nothing to do

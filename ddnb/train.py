@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['SQUEEZE', 'Recipe', 'lr_at', 'make_optimiser', 'Plan', 'batch_slices', 'plan_epoch', 'hard_loss', 'distil_loss',
-           'Examples', 'autocast', 'train_step', 'train', 'predict', 'accuracy', 'Teacher', 'with_batch_statistics',
-           'family', 'Squeeze', 'squeeze']
+           'Examples', 'on_device', 'own_noise', 'autocast', 'train_step', 'train', 'predict', 'accuracy', 'Teacher',
+           'with_batch_statistics', 'family', 'Squeeze', 'squeeze']
 
-# %% ../nbs/05_train.ipynb #04932440
+# %% ../nbs/05_train.ipynb #5b07c0e7
 import copy, hashlib, math
+from contextlib import contextmanager
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -101,7 +102,7 @@ def distil_loss(z: Tensor, teacher: Tensor, t: float, times_t2=False) -> Tensor:
     kl = F.kl_div(F.log_softmax(z / t, 1), F.log_softmax(teacher / t, 1), reduction='batchmean', log_target=True)
     return kl * t * t if times_t2 else kl
 
-# %% ../nbs/05_train.ipynb #072193a0
+# %% ../nbs/05_train.ipynb #49b67e3b
 @dataclass
 class Examples:
     "What the loop trains on: images on the device, labels, and the statistics that normalise them"
@@ -111,7 +112,16 @@ class Examples:
     std: tuple
     flips: bool = True      # may the images be mirrored?
     @classmethod
-    def of(cls, s: ImageSet, device): return cls(s.images.to(device), s.labels.to(device), s.mean, s.std, s.flips)
+    def of(cls, s: ImageSet, device): "The examples of a set, on a device"; return cls(s.images.to(device), s.labels.to(device), *on_device(device, s.mean, s.std), s.flips)
+
+def on_device(device, *values) -> list: "Lists of numbers as float tensors on a device: once there, using them waits for nothing"; return [torch.tensor(v, dtype=torch.float32, device=device) for v in values]
+
+@contextmanager
+def own_noise(net, *what):
+    "Dropout and stochastic depth draw from a generator named by `what`, and leave torch's global one as it was. Other networks are left alone."
+    if not any('Drop' in type(m).__name__ or 'StochasticDepth' == type(m).__name__ for m in net.modules()): yield; return
+    cuda = [p.device for p in net.parameters() if p.is_cuda][:1]
+    with torch.random.fork_rng(devices=cuda): torch.manual_seed(int(torch.randint(2**62, (1,), generator=seeded(*what)))); yield
 
 def autocast(device, precision: str): # 'float32' or 'bf16'
     "torch's autocast to bfloat16 for that precision, nothing otherwise"
@@ -130,7 +140,7 @@ def train_step(net, opt, data: Examples, plan: Plan, places: slice, b: int, reci
     opt.step()
     return loss.detach(), z.detach(), i
 
-# %% ../nbs/05_train.ipynb #ab5a0e9d
+# %% ../nbs/05_train.ipynb #be6c0926
 def train(net, data: Examples, recipe: Recipe, state: dict, seed=0,
           label: Callable | None = None, # (unit batch, epoch, batch number) → logits, for recipes with labels='teacher'
           plans: Callable | None = None, # epoch → Plan, to replay stored ones; None: drawn from the seed
@@ -150,7 +160,7 @@ def train(net, data: Examples, recipe: Recipe, state: dict, seed=0,
             plan = (plans(epoch) if plans else plan_epoch(n, data.images.shape[-1], recipe, data.flips, seed, epoch)).to(data.labels.device)
             for g in opt.param_groups: g['lr'] = lr_at(recipe, epoch)
             net.train()
-        loss, z, i = train_step(net, opt, data, plan, slices[b], b, recipe, label and (lambda x: label(x, epoch, b)))
+        with own_noise(net, seed, 'noise', state['step']): loss, z, i = train_step(net, opt, data, plan, slices[b], b, recipe, label and (lambda x: label(x, epoch, b)))
         if watch: watch(epoch, i, z, data.labels[i])
         state['step'] += 1
         if after and b == len(slices) - 1: after(epoch + 1, net)
@@ -167,7 +177,7 @@ def accuracy(net, data: Examples, precision='float32') -> float:
     "Share of the examples that `net` gets right, in [0, 1]"
     return (predict(net, data.images, data.mean, data.std, precision).argmax(1) == data.labels).float().mean().item()
 
-# %% ../nbs/05_train.ipynb #cc0b6336
+# %% ../nbs/05_train.ipynb #f63f58ec
 @known
 @dataclass(eq=False)
 class Teacher:
@@ -201,8 +211,10 @@ class Teacher:
     def logits(self, x: Tensor, stats: str = 'running', precision='float32', batch: int = 1000) -> Tensor: # (N, C, S, S) in [0, 1] or uint8
         "Logits (N, K) float32. `stats`: BatchNorm by its 'running' statistics, or by those of each 'batch' (better labels for synthetic images, see CV-DD)."
         net = self.net if stats == 'running' else self._batch_net
-        return predict(net, x.to(self.device), self.mean, self.std, precision, batch)
+        return predict(net, x.to(self.device), *self.stats, precision, batch)
 
+    @cached_property
+    def stats(self) -> list: "Mean and standard deviation as tensors on the teacher's device"; return on_device(self.device, self.mean, self.std)
     @cached_property
     def _batch_net(self): return with_batch_statistics(self.net)
 
@@ -230,15 +242,18 @@ def _load_teacher(folder, device: str = 'cpu') -> Teacher: # a folder that `save
     return Teacher(net.to(pick_device(device)), **about)
 Teacher.load = staticmethod(_load_teacher)
 
-# %% ../nbs/05_train.ipynb #1db8fc66
+# %% ../nbs/05_train.ipynb #e47b2f94
 def _pretrained(name: str = 'resnet18', weights: str = 'IMAGENET1K_V1', device: str = 'cpu') -> Teacher: # a classifier of torchvision; which of its weights
-    "A teacher from torchvision's ImageNet weights (downloaded once by torchvision), 224 pixels, with the accuracy its model card states"
+    "A teacher from torchvision's ImageNet weights (downloaded once by torchvision), at the size and with the accuracy its model card states"
     check(name in torchvision.models.list_models(module=torchvision.models), f'torchvision has no classifier {name!r}', "use 'resnet18', 'resnet50', …")
-    w = torchvision.models.get_model_weights(name)[weights]
-    net, names = torchvision.models.get_model(name, weights=w), w.meta['categories']
+    known = torchvision.models.get_model_weights(name)
+    check(weights in known.__members__, f'{name!r} has no weights {weights!r}', f'choose one of {list(known.__members__)}')
+    w = known[weights]
+    net, names, seen = torchvision.models.get_model(name, weights=w), w.meta['categories'], w.transforms()
+    check(not getattr(net, 'transform_input', False), f'{name!r} transforms its input once more, which a saved teacher would lose', 'use another network')
     classes = [c if names.count(c) == 1 else f'{c} ({i})' for i, c in enumerate(names)] # ImageNet has two cranes and two maillots
     acc = w.meta['_metrics']['ImageNet-1K']['acc@1'] / 100
-    return Teacher(net.to(pick_device(device)), name, classes, 3, 224, (.485, .456, .406), (.229, .224, .225), acc, recipe=dict(weights=str(w)), data=dict(name='imagenet-1k'))
+    return Teacher(net.to(pick_device(device)), name, classes, 3, seen.crop_size[0], tuple(seen.mean), tuple(seen.std), acc, recipe=dict(weights=str(w)), data=dict(name='imagenet-1k'))
 Teacher.pretrained = staticmethod(_pretrained)
 
 # %% ../nbs/05_train.ipynb #be6e5173
@@ -271,7 +286,7 @@ class Squeeze(Method):
         acc = accuracy(net, Examples.of(real.test, device), self.recipe.precision)
         return Teacher(net, self.net, real.classes, real.channels, real.size, real.train.mean, real.train.std, acc, real.train.flips, dict(asdict(self.recipe), seed=self.seed, versions=versions()), real.facts)
 
-# %% ../nbs/05_train.ipynb #2941af85
+# %% ../nbs/05_train.ipynb #97e9704b
 def squeeze(real: RealData,           # what `load` gives
             net: str | None = None,   # network's name; None: the data set's own (`SQUEEZE`), resnet18 for photos
             epochs: int | None = None,# None: the recipe's
@@ -284,7 +299,7 @@ def squeeze(real: RealData,           # what `load` gives
             ) -> Teacher:
     "Train a teacher on real images and measure it on the test split after the last epoch"
     own_net, own = SQUEEZE[family(real.name, real.size, SQUEEZE)]
-    recipe = replace(recipe or own, **dict(epochs=epochs) if epochs else {})
+    recipe = replace(recipe or own, **dict(epochs=epochs) if epochs is not None else {})
     method = Squeeze(net or own_net, recipe, seed, device)
     if folder is None: return method.make(real, progress=progress, watch=watch)
     check(watch is None, 'watch= and folder= were both given', 'leave one out: what a watcher saw can not be resumed')
