@@ -68,7 +68,7 @@ def clamp_colours(x: Tensor, mean, std):
     m, s = channel(mean, x), channel(std, x)
     return x.clamp_(min=-m / s, max=(1 - m) / s)
 
-# %% ../nbs/10_cda.ipynb #d3e784d7
+# %% ../nbs/10_cda.ipynb #efb9286d
 @known
 @dataclass(frozen=True)
 class CDA(Method):
@@ -87,7 +87,7 @@ class CDA(Method):
     seed: int = 0                  # of noise and views
 
     presets = {
-        'digits': dict(ipc=10, steps=400, lr=.05, bn_weight=1., jitter=1, flip=False),
+        'digits': dict(ipc=10, steps=400, lr=.03, bn_weight=1., jitter=1, flip=False),
         'cifar10': dict(steps=1000, lr=.25, bn_weight=.01, jitter=4),
         'cifar100': dict(steps=1000, lr=.25, bn_weight=.01, jitter=4),
         'tiny-imagenet': dict(ipc=50, steps=4000, lr=.4, bn_weight=.05, jitter=4),
