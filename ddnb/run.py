@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Event', 'versions', 'Stopped', 'Run', 'start_run', 'open_run', 'resume', 'Method']
 
-# %% ../nbs/04_run.ipynb #a05d3184
-import inspect, json, math, os, platform, shutil, threading, time, traceback
+# %% ../nbs/04_run.ipynb #beb5dc35
+import atexit, inspect, json, math, os, platform, shutil, threading, time, traceback, weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
@@ -78,7 +78,7 @@ class Run:
     @property
     def alive(self) -> bool: "Is this object's thread at work (or paused)?"; return self._thread is not None and not self._ended.is_set()
 
-# %% ../nbs/04_run.ipynb #d0916be7
+# %% ../nbs/04_run.ipynb #af960f41
 @patch
 def pause(self: Run): "Stop pulling after the present step; `resume` goes on"; self._pause.set(); return self
 @patch
@@ -94,6 +94,7 @@ def wait(self: Run, timeout: float | None = None, progress: bool = False) -> Run
         while self.alive and time.monotonic() < end:
             self._ended.wait(min(.1, max(0., end - time.monotonic()))) # not join: an interrupted join takes the thread for dead
             if progress and self.last: bar.total = self.last['of']; bar.update(self.last['step'] - bar.n); bar.set_postfix_str(self.last.get('note', ''), refresh=False)
+    if self._ended.is_set(): self._thread.join() # its last lines; a thread that outlives the interpreter would abort it
     return self
 
 @patch
@@ -246,7 +247,7 @@ def _read_events(folder):
         except json.JSONDecodeError: break
     return out
 
-# %% ../nbs/04_run.ipynb #c50cfc2d
+# %% ../nbs/04_run.ipynb #0196d571
 def start_run(method, inputs: dict, folder=None) -> Run: # method; name → input; run folder, or None for a new one
     "Start a method in a thread, or carry on the same run if `folder` holds it. Returns at once."
     folder = Path(folder) if folder else _fresh_folder(type(method).__name__)
@@ -279,8 +280,17 @@ def _go(run: Run, method, inputs: dict) -> Run:
     run._saved = time.monotonic()
     stream = method.stream(*inputs.values(), run.state)
     run._thread = threading.Thread(target=run._drive, args=(stream,), daemon=True, name=f'ddnb {run.folder.name}')
+    _LIVE.add(run)
     run._thread.start()
     return run
+
+_LIVE = weakref.WeakSet() # runs with a thread in this process
+
+@atexit.register
+def _leave():
+    "A process that ends stops its runs first, so that each keeps a checkpoint"
+    for run in list(_LIVE):
+        if run.alive: run.stop(); run._thread.join()
 
 # %% ../nbs/04_run.ipynb #0e55f3db
 def open_run(folder) -> Run:

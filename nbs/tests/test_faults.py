@@ -65,6 +65,11 @@ def test_two_processes_cannot_write_one_run(teacher, tmp_path):
         assert p.wait(30) == 130 and (tmp_path/'r/state.safetensors').exists() and Run.open(tmp_path/'r').status == 'stopped'
     finally: p.kill()
 
+def test_a_program_that_ends_keeps_a_checkpoint(teacher, tmp_path):
+    code = f"from ddnb.all import *; import time; r = CDA.preset('digits', ipc=1, steps=5000).start(Teacher.load({str(teacher)!r}), folder={str(tmp_path/'r')!r}); time.sleep(1.5)"
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True).returncode == 0
+    assert Run.open(tmp_path/'r').status == 'stopped' and (tmp_path/'r/state.safetensors').exists()
+
 @pytest.mark.parametrize('command', [[], ['demo'], ['squeeze'], ['run'], ['run', 'cda'], ['resume'], ['evaluate'], ['export']])
 def test_help_teaches(command, capsys):
     with pytest.raises(SystemExit) as end: main([*command, '--help'])
