@@ -33,7 +33,7 @@ class BatchNormMatch:
         far = lambda a, b: torch.linalg.vector_norm(a - b)
         return torch.stack([far(m.running_var, v) + far(m.running_mean, mean) for m, (v, mean) in ((m, self.seen.pop(m)) for m in self.layers)])
 
-# %% ../nbs/10_cda.ipynb #441084b2
+# %% ../nbs/10_cda.ipynb #01b2a2b3
 @dataclass(frozen=True)
 class Block:
     "Images that are recovered together"
@@ -43,7 +43,8 @@ class Block:
 
 def blocks(classes: int, ipc: int, batch: int = 100) -> list[Block]: # number of classes, images a class, images a block
     "The blocks of a recovery: (image index, block of classes), several image indices together where classes are few"
-    def cuts(n, size, least): # (start, end) pairs; a last part smaller than `least` joins the one before
+    def cuts(n, size, least):
+        "(start, end) pairs; a last part smaller than `least` joins the one before"
         starts = list(range(0, n, size))
         if len(starts) > 1 and n - starts[-1] < least: starts.pop()
         return list(zip(starts, [*starts[1:], n]))

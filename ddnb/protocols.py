@@ -17,7 +17,7 @@ from .load import RealData
 from .nets import make_net
 from .train import SQUEEZE, Examples, Recipe, Teacher, accuracy, family, on_device, train
 
-# %% ../nbs/06_protocols.ipynb #aa2352c5
+# %% ../nbs/06_protocols.ipynb #f77e69a3
 _HARD = Recipe(epochs=300, batch=256, lr=.01, weight_decay=5e-4, decay='halfway', crop='pad')
 _CIFAR = Recipe(epochs=400, batch=128, optimiser='adamw', lr=1e-3, weight_decay=.01, crop='pad', mix='mixup', mix_alpha=.8, labels='teacher', temperature=30.)
 _TINY = Recipe(epochs=100, batch=256, lr=.2, weight_decay=1e-4, warmup=5, crop='resized', labels='teacher', times_t2=True)
@@ -52,6 +52,8 @@ def protocol(name, real: RealData | None = None) -> Protocol: # a name or a Prot
     check(name in PROTOCOLS, f'there is no protocol {name!r}', f'choose one of {list(PROTOCOLS)}, or make a Protocol(name, Recipe(…))')
     table = PROTOCOLS[name]
     return Protocol(name, table.get(family(real.name, real.size, SQUEEZE) if real else 'cifar10') or next(iter(table.values())))
+
+_named_protocol = protocol # for `evaluate`, where `protocol` is an argument
 
 # %% ../nbs/06_protocols.ipynb #95db2655
 def random_real(real: RealData, like, seed) -> ImageSet: # like: a set whose number of images per class is matched
@@ -146,7 +148,7 @@ def _check_evaluation(sets, real, teacher, protocols, repeats, nets):
         check((teacher.channels, teacher.size) == (real.channels, real.size), f'the teacher sees {teacher.channels}×{teacher.size}×{teacher.size} images, the data are {real.channels}×{real.size}×{real.size}', 'use a teacher that was trained on these data, or load(…, size=)')
     for n in nets: make_net(n, 2, real.channels, real.size) # names the unknown ones now
 
-# %% ../nbs/06_protocols.ipynb #2a99d463
+# %% ../nbs/06_protocols.ipynb #3ec0db22
 def evaluate(small,                    # a DistilledSet or ImageSet, or a dict of name → set to compare
              real: RealData,           # test images, class names, and the pool of the control
              teacher: Teacher | None = None, # for protocols with soft labels
@@ -161,9 +163,9 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
              progress: bool = False    # show a progress bar
              ) -> Scores:
     "Accuracy of students trained on small sets: mean ± std over repeats of the last epoch, under named protocols, beside random real images"
-    device, find = pick_device(device), globals()['protocol']
-    protocols = [find(p, real) for p in (protocol if isinstance(protocol, (list, tuple)) else [protocol])]
-    if hard and any(p.recipe.labels == 'teacher' for p in protocols) and not any(p.recipe.labels == 'hard' for p in protocols): protocols.append(find('hard', real))
+    device = pick_device(device)
+    protocols = [_named_protocol(p, real) for p in (protocol if isinstance(protocol, (list, tuple)) else [protocol])]
+    if hard and any(p.recipe.labels == 'teacher' for p in protocols) and not any(p.recipe.labels == 'hard' for p in protocols): protocols.append(_named_protocol('hard', real))
     nets = [nets] if isinstance(nets, str) else list(nets or [teacher.name if teacher else SQUEEZE[family(real.name, real.size, SQUEEZE)][0]])
     given = _named(small)
     _check_evaluation(given, real, teacher, protocols, repeats, nets)
