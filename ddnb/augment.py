@@ -6,12 +6,12 @@
 __all__ = ['RATIO', 'Schedule', 'constant', 'step', 'linear', 'cosine', 'Reversed', 'reverse', 'bounds', 'random_boxes',
            'random_views', 'pad_views', 'whole_views', 'view_matrices', 'apply_views', 'Mix', 'random_mix']
 
-# %% ../nbs/03_augment.ipynb #b08bd251
+# %% ../nbs/03_augment.ipynb #6994e6aa
 import math
 from dataclasses import dataclass
 import numpy as np, torch
 from torch import Tensor
-from .basics import check
+from .basics import InputError, check
 
 # %% ../nbs/03_augment.ipynb #a2a4fd9e
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def step(milestone=.5, lo=.08, hi=1.): "Whole images until the milestone, then `
 def linear(milestone=1., lo=.08, hi=1.): "The lower bound falls on a line until the milestone"; return Schedule('linear', milestone, lo, hi)
 def cosine(milestone=1., lo=.08, hi=1.): "The lower bound falls along half a cosine until the milestone: CDA"; return Schedule('cosine', milestone, lo, hi)
 
-# %% ../nbs/03_augment.ipynb #bf65b337
+# %% ../nbs/03_augment.ipynb #288461b9
 @dataclass(frozen=True)
 class Reversed:
     "A schedule run backwards"
@@ -48,7 +48,8 @@ def reverse(schedule): "The schedule run backwards, from local to global (RCL in
 
 def bounds(schedule, steps: int) -> Tensor: # any callable schedule; steps of the run
     "Lower and upper bounds at each step s = 0 … steps − 1, (steps, 2). Raises `InputError` where a schedule leaves 0 < lo ≤ hi ≤ 1."
-    b = torch.tensor([schedule(s / steps) for s in range(steps)], dtype=torch.float64)
+    try: b = torch.tensor([schedule(s / steps) for s in range(steps)], dtype=torch.float64).view(steps, 2)
+    except (TypeError, RuntimeError, ValueError): raise InputError(f'the schedule {getattr(schedule, "__name__", schedule)!r} does not turn progress into (lower, upper)', 'write cosine(), with brackets, or give a function of progress in [0, 1] that returns two shares of the area') from None
     bad = ((b[:, 0] <= 0) | (b[:, 0] > b[:, 1] + 1e-12) | (b[:, 1] > 1)).nonzero().flatten().tolist()
     check(not bad, f'at step {bad[:1]} of {steps} the schedule gives bounds {b[bad[:1]].tolist()}', 'a schedule returns shares of the area, 0 < lo ≤ hi ≤ 1')
     return b

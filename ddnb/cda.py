@@ -69,7 +69,7 @@ def clamp_colours(x: Tensor, mean, std):
     m, s = channel(mean, x), channel(std, x)
     return x.clamp_(min=-m / s, max=(1 - m) / s)
 
-# %% ../nbs/10_cda.ipynb #efb9286d
+# %% ../nbs/10_cda.ipynb #7be54fb9
 @known
 @dataclass(frozen=True)
 class CDA(Method):
@@ -96,6 +96,7 @@ class CDA(Method):
         'imagenet-21k': dict(ipc=20, steps=2000, lr=.05, bn_weight=.25, jitter=32)}
 
     def __post_init__(self):
+        super().__post_init__()
         for name, ok in dict(ipc=self.ipc >= 1, steps=self.steps >= 1, batch=self.batch >= 2, jitter=self.jitter >= 0, lr=self.lr > 0, bn_weight=self.bn_weight >= 0).items():
             check(ok, f'{name}={getattr(self, name)} makes no sense', dict(ipc='recover at least 1 image per class', steps='take at least 1 step', batch='a block of at least 2 images has statistics').get(name, 'give a positive number'))
         check(self.precision in ('float32', 'bf16'), f'precision={self.precision!r} is unknown', "use 'float32' or 'bf16'")

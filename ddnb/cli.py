@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['SCHEDULES', 'Clock', 'demo', 'parse_schedule', 'add_fields', 'given_fields', 'parser', 'main']
 
-# %% ../nbs/41_cli.ipynb #9f0c8dfb
+# %% ../nbs/41_cli.ipynb #367fb309
 import argparse, dataclasses, shutil, sys, time
 from pathlib import Path
 from . import __version__
 from .basics import InputError, check
 from .images import read_set
-from .load import load
+from .load import CIFAR, RealData, load, reload
 from .augment import constant, cosine, linear, reverse, step
 from .config import param_docs
 from .run import Run, Stopped, resume
@@ -111,8 +111,8 @@ def given_fields(args, cls) -> dict:
     "The fields of `cls` that the command line set"
     return {f.name: getattr(args, f.name) for f in dataclasses.fields(cls) if getattr(args, f.name, None) is not None}
 
-# %% ../nbs/41_cli.ipynb #ecfc2054
-def _data(p): p.add_argument('--data', default='digits', help="'digits', 'cifar10', 'cifar100', 'tiny-imagenet', or a folder of class folders [digits]"); p.add_argument('--root', help='folder that holds the data set [see data/README.md]'); p.add_argument('--size', type=int, help='pixels along a side, for digits and folders'); p.add_argument('--first', type=int, help='use only the first N training images')
+# %% ../nbs/41_cli.ipynb #67e51311
+def _data(p, default='digits', said='digits'): p.add_argument('--data', default=default, help=f"'digits', 'cifar10', 'cifar100', 'tiny-imagenet', or a folder of class folders [{said}]"); p.add_argument('--root', help='folder that holds the data set [see data/README.md]'); p.add_argument('--size', type=int, help='pixels along a side, for digits and folders'); p.add_argument('--first', type=int, help='use only the first N training images')
 def _real(a): real = load(a.data, a.root, size=a.size); return real if a.first is None else real.first(a.first)
 
 def _squeeze(a):
@@ -140,20 +140,31 @@ def _follow(run: Run):
         return 130
     print(run.result(), f'in {run.folder/"result"}')
 
+def _judge(a, teacher, sets) -> RealData:
+    "The real data to judge on: those of --data, else the teacher's own, else those that the first set names"
+    if a.data: return _real(a)
+    if teacher and 'origin' in teacher.data and a.size is None and a.first is None: return reload(teacher.data)
+    name = next((s.provenance.get('data', {}).get('name') for s in sets.values()), None)
+    known = name == 'digits' or name in CIFAR or name == 'tiny-imagenet'
+    check(known, 'the sets do not say which real data to judge them on', '--data cifar10, or --data FOLDER (and --size where it was loaded with one)')
+    a.data = name
+    return _real(a)
+
 def _evaluate(a):
-    real, teacher = _real(a), Teacher.load(a.teacher) if a.teacher else None
+    teacher = Teacher.load(a.teacher) if a.teacher else None
     paths = [Path(p).resolve() for p in a.sets]
     short = [p.parent.name if p.name == 'result' else p.name for p in paths]
     sets = {n if short.count(n) == 1 else str(p): read_set(p) for n, p in zip(short, paths)}
-    chosen = [protocol(p, real).but(epochs=a.epochs) if a.epochs is not None else protocol(p, real) for p in a.protocol]
-    rows = evaluate(sets, real, teacher, chosen, a.nets, a.repeats, not a.no_control, a.seed, device=a.device, progress=True)
+    real, names = _judge(a, teacher, sets), [*a.protocol, *(['hard'] if a.hard and 'hard' not in a.protocol else [])]
+    chosen = [protocol(p, real).but(epochs=a.epochs) if a.epochs is not None else protocol(p, real) for p in names]
+    rows = evaluate(sets, real, teacher, chosen, a.nets, a.repeats, not a.no_control, a.seed, hard=False, device=a.device, progress=True)
     if a.json: rows.save(a.json)
     print(rows)
 
 def _export(a): print(read_set(a.set).export(a.out, a.format))
 def _demo(a): demo(a.out, a.seed, a.repeats, a.device)
 
-# %% ../nbs/41_cli.ipynb #1e1e6dc5
+# %% ../nbs/41_cli.ipynb #775ffe10
 def parser() -> argparse.ArgumentParser:
     "The command line of ddnb"
     top = argparse.ArgumentParser('ddnb', description='Dataset distillation: squeeze, recover, evaluate. A run can be stopped (Ctrl-C) and carried on (ddnb resume).')
@@ -182,9 +193,9 @@ def parser() -> argparse.ArgumentParser:
     p = command(_resume, 'resume', 'Carry on a stopped, failed or killed run; the result is the same as without the break')
     p.add_argument('run', help='run folder')
     p = command(_evaluate, 'evaluate', 'Train students on distilled sets and test them, beside random real images')
-    p.add_argument('sets', nargs='+', help='folders of distilled sets (ours, ImageFolder, tensors)')
-    _data(p)
-    p.add_argument('--teacher', help="a teacher's folder, for protocols with its labels"); p.add_argument('--protocol', nargs='+', default=['hard'], metavar='NAME', help=f'{", ".join(PROTOCOLS)} [hard]'); p.add_argument('--epochs', type=int, help='change the protocol\'s epochs (the name will say so)')
+    p.add_argument('sets', nargs='+', help='folders of distilled sets (a run, ours, ImageFolder, tensors)')
+    _data(p, None, "the teacher's, or the set's")
+    p.add_argument('--teacher', help="a teacher's folder, for protocols with its labels"); p.add_argument('--protocol', nargs='+', default=['hard'], metavar='NAME', help=f'{", ".join(PROTOCOLS)} [hard]'); p.add_argument('--epochs', type=int, help='change the epochs of every protocol (their names will say so)'); p.add_argument('--hard', action=argparse.BooleanOptionalAction, default=True, help="judge with hard labels too [yes]")
     p.add_argument('--nets', nargs='+', help="students [the teacher's network]"); p.add_argument('--repeats', type=int, default=3, help='students a row [3]'); p.add_argument('--no-control', action='store_true', help='leave the random real images out'); p.add_argument('--json', help='write the rows here')
     _common(p)
     p = command(_export, 'export', 'Write a distilled set in a format that other programs read')

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['KNOWN', 'save_state', 'load_state', 'class_path', 'to_config', 'known', 'find_class', 'from_config', 'differences',
-           'param_docs']
+           'param_docs', 'check_types', 'check_names']
 
-# %% ../nbs/04_config.ipynb #a6a64b3e
-import dataclasses, importlib, inspect, json, re
+# %% ../nbs/04_config.ipynb #04675838
+import dataclasses, difflib, importlib, inspect, json, numbers, re
 import torch
 from .basics import check, load_tensors, save_tensors
 
@@ -87,3 +87,19 @@ def param_docs(cls) -> dict:
     found = re.findall(r'^    (\w+)\s*:[^#\n]*#\s*(.+)$', source, re.M)
     names = {f.name for f in dataclasses.fields(cls)}
     return {n: d.strip() for n, d in found if n in names}
+
+# %% ../nbs/04_config.ipynb #9fc6ac66
+_PLAIN = {int: ('a whole number', numbers.Integral), float: ('a number', numbers.Real), bool: ('True or False', bool), str: ('a text', str)}
+
+def check_types(obj):
+    "Raise `InputError` where a plain field of a dataclass (int, float, bool, str) holds another type. NumPy's numbers become Python's."
+    for f in dataclasses.fields(obj):
+        if f.type not in _PLAIN: continue
+        v, (said, kind) = getattr(obj, f.name), _PLAIN[f.type]
+        check(isinstance(v, kind) and (f.type is bool or not isinstance(v, bool)), f'{f.name}={v!r} is not {said}', f'give {said}, {f.name}={f.default!r} say' if f.default is not dataclasses.MISSING else 'give that')
+        if not isinstance(v, (int, float, str)): object.__setattr__(obj, f.name, f.type(v))
+
+def check_names(cls, names):
+    "Raise `InputError` for a name that is no field of the dataclass, with the nearest ones that are"
+    fields = [f.name for f in dataclasses.fields(cls)]
+    for n in names: check(n in fields, f'{cls.__name__} has no setting {n!r}', f'did you mean {" or ".join(map(repr, near))}?' if (near := difflib.get_close_matches(n, fields, 2)) else f'its settings are {fields}')

@@ -220,7 +220,7 @@ def card(small: 'DistilledSet') -> str:
                         method=in_markdown(p.get('method', 'unknown')), facts=facts or '- nothing was recorded', scores=scores,
                         classes='\n'.join(f'{i}. {in_markdown(c)}' for i, c in enumerate(small.classes)))
 
-# %% ../nbs/00_images.ipynb #7d9b1b18
+# %% ../nbs/00_images.ipynb #19809d76
 @patch
 def save(self: DistilledSet, folder): # a new folder, or one that holds a set
     "Write the set to `folder`: `images.safetensors` (the truth), `set.json` and `README.md` (for reading). Returns the folder."
@@ -235,8 +235,16 @@ def save(self: DistilledSet, folder): # a new folder, or one that holds a set
     save_tensors(folder/'images.safetensors', tensors, about)
     return folder
 
+def _result_of(path: Path) -> Path:
+    "A run's folder stands for its result"
+    if not (path/'run.json').exists(): return path
+    check((path/'result').exists(), f'the run in {str(path)!r} has no result yet', f'carry it on: resume({str(path)!r}).result(), or ddnb resume {path}')
+    return path/'result'
+
 def _load_set(folder) -> DistilledSet: # a folder that `save` wrote
-    "The set in `folder`"
+    "The set in `folder`, or the result of the run in it. Raises `InputError` where there is none."
+    folder = _result_of(Path(folder))
+    check((folder/'images.safetensors').exists(), f'{str(folder)!r} holds no set that `save` wrote', 'read_set(folder) reads exports and other layouts too; check the path' if folder.exists() else 'there is no such folder: check the path')
     t, about = load_tensors(Path(folder)/'images.safetensors')
     check(str(about.get('format', '')).startswith('ddnb.DistilledSet'), f'{str(folder)!r} holds no distilled set', 'read foreign sets with read_set')
     source = np.where(t['is_real'].numpy(), 'real', 'distilled')
@@ -314,7 +322,7 @@ def from_sheet(path, rows: int, columns: int, classes, labels=None) -> Distilled
     labels = torch.arange(len(t)) * len(classes) // len(t) if labels is None else torch.as_tensor(labels)
     return DistilledSet(to_unit(t), labels, classes, provenance=dict(method='imported', origin=Path(path).name, note='read from a picture: 8 bits, colours as displayed'))
 
-# %% ../nbs/00_images.ipynb #eb1d1aa2
+# %% ../nbs/00_images.ipynb #aa7de7f2
 def _read_pt(path):
     try: return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as e: raise InputError(f'{str(path)!r} can not be read as plain tensors ({type(e).__name__})', 'files with other objects in them could run code: ask for tensors, or convert it where you trust it') from None
@@ -330,6 +338,7 @@ def read_set(path, classes=None, mean=None, std=None, **options) -> DistilledSet
     """Read a distilled set in any of the usual layouts: ours, an ImageFolder, MTT's `images_best.pt` + `labels_best.pt`, a `.pt` or `.npz` with images and labels, a PNG sheet."""
     path = Path(path)
     check(path.exists(), f'there is no {str(path)!r}', 'check the path')
+    path = _result_of(path)
     if (path/'images.safetensors').exists(): return DistilledSet.load(path)
     if (path/'images_best.pt').exists():
         said = json.loads((path/'tensors.json').read_text()) if (path/'tensors.json').exists() else {}

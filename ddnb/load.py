@@ -174,7 +174,7 @@ def image_folder(folder, seed=0, size=None):
     te = ImageSet(_decode([p for p, _ in test], size or tr.size, inner.name), torch.tensor([y for _, y in test]), classes, tr.mean, tr.std, folder.name)
     return tr, te
 
-# %% ../nbs/01_load.ipynb #7542c387
+# %% ../nbs/01_load.ipynb #ebfebcde
 def data_home() -> Path:
     "Where data sets and runs go: `$DDNB_DATA`, else `data/` of the ddnb checkout around the current folder, else `./data`"
     if os.environ.get('DDNB_DATA'): return Path(os.environ['DDNB_DATA'])
@@ -198,6 +198,8 @@ def load(name_or_folder,            # 'digits', 'cifar10', 'cifar100', 'tiny-ima
     elif name == 'tiny-imagenet': pair = tiny_imagenet(root, seed, size)
     else:
         check(Path(name).is_dir(), f'{name!r} is neither a data set nor a folder', f'give one of {["digits", *CIFAR, "tiny-imagenet"]} or a folder of class folders')
+        mine = next((f for f in ('run.json', 'images.safetensors', 'images_best.pt') if (Path(name)/f).exists()), None)
+        check(mine is None, f'{name!r} holds a distilled set or a run ({mine})', f'small = read_set({name!r}); load(…) is for the real images')
         pair = image_folder(name, seed, size)
     if flips is not None: pair = tuple(replace(s, flips=flips) for s in pair)
     known = name in ('digits', 'tiny-imagenet', *CIFAR)

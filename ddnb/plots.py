@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'AMBER', 'VIOLET', 'GREY', 'INK', 'Plot', 'plot', 'show_image', 'schedule_plot', 'boxes_plot',
-           'formation_plot', 'grid_plot', 'loss_plot', 'scores_plot']
+           'formation_plot', 'grid_plot', 'name_ends', 'loss_plot', 'scores_plot']
 
 # %% ../nbs/30_plots.ipynb #3cc58573
 import io, re
@@ -139,7 +139,15 @@ def grid_plot(small, columns: int = 10, rows: int = 20, title: str = '') -> Plot
     for i, c in enumerate(shown): axes[0, 0].text(-2, i * (size + 1) + size / 2, small.classes[c][:18].replace('$', r'\$'), ha='right', va='center', color=INK, fontsize=8)
     return fig
 
-# %% ../nbs/30_plots.ipynb #680a415d
+# %% ../nbs/30_plots.ipynb #9b8c01b6
+def name_ends(ax, ends: list): # (x, y, name, colour) of the last point of each line
+    "Name lines at their ends, in their own colours, moved apart where they would overlap"
+    y_of = lambda y: ax.transAxes.inverted().transform(ax.transData.transform((ax.get_xlim()[1], y)))[1]
+    low = -1.
+    for x, y, name, colour in sorted(ends, key=lambda e: e[1]):
+        low = max(low + .1, y_of(y))
+        ax.annotate(name, (x, y), (1.02, low), textcoords='axes fraction', color=colour, fontsize=8, va='center')
+
 def loss_plot(runs: dict,                       # name → recorded events (dicts with step and the keys)
               keys: dict | None = None          # event key → title; None: cross-entropy and BatchNorm mismatch
               ) -> Plot:
@@ -147,13 +155,15 @@ def loss_plot(runs: dict,                       # name → recorded events (dict
     keys = keys or {'ce': 'cross-entropy of the crops', 'bn': 'BatchNorm mismatch'}
     fig, axes = plot(1, len(keys), 3.6, 2.)
     for ax, (k, title) in zip(axes[0], keys.items()):
+        ends = []
         for (name, events), colour in zip(runs.items(), (BLUE, VIOLET, GREY, AMBER)):
             rows = [(e['step'], e[k]) for e in events if k in e]
             check(len(rows) > 0, f'no event of {name!r} has {k!r}', 'choose another key')
             ax.plot(*zip(*rows), color=colour, lw=1.2)
-            ax.annotate(f' {name}', rows[-1], color=colour, fontsize=8, va='center')
+            ends.append((*rows[-1], name, colour))
         ax.set(title=title, xlabel='step', yscale='log')
         ax.margins(x=.02)
+        name_ends(ax, ends)
     return fig
 
 # %% ../nbs/30_plots.ipynb #6b7e74d7

@@ -6,18 +6,19 @@
 __all__ = ['PROTOCOLS', 'CONTROL', 'Protocol', 'protocol', 'random_real', 'examples', 'teach', 'student', 'Scores', 'spread',
            'summary', 'scores_html', 'evaluate', 'hlr', 'ior', 'label_robust_score']
 
-# %% ../nbs/06_protocols.ipynb #b3af7e5a
+# %% ../nbs/06_protocols.ipynb #a7780810
 import itertools, math, statistics, time
 from dataclasses import asdict, dataclass, replace
 import torch
 from tqdm.auto import tqdm
 from .basics import check, escape, pick_device, seeded, write_json
 from .images import DistilledSet, ImageSet, check_classes
+from .config import check_names
 from .load import RealData
 from .nets import make_net
 from .train import SQUEEZE, Examples, Recipe, Teacher, accuracy, family, on_device, train
 
-# %% ../nbs/06_protocols.ipynb #f77e69a3
+# %% ../nbs/06_protocols.ipynb #73e2d822
 _HARD = Recipe(epochs=300, batch=256, lr=.01, weight_decay=5e-4, decay='halfway', crop='pad')
 _CIFAR = Recipe(epochs=400, batch=128, optimiser='adamw', lr=1e-3, weight_decay=.01, crop='pad', mix='mixup', mix_alpha=.8, labels='teacher', temperature=30.)
 _TINY = Recipe(epochs=100, batch=256, lr=.2, weight_decay=1e-4, warmup=5, crop='resized', labels='teacher', times_t2=True)
@@ -28,7 +29,7 @@ PROTOCOLS = { # name → family → recipe
     'hard': {'cifar10': _HARD},
     'kd': {'cifar10': replace(_HARD, labels='teacher', times_t2=True)},
     'sre2l': {'cifar10': _CIFAR, 'tiny-imagenet': _TINY, 'imagenet': _IMAGENET},
-    'cda': {'cifar10': replace(_CIFAR, epochs=800), 'tiny-imagenet': replace(_TINY, batch=64), 'imagenet': replace(_IMAGENET, batch=128)},
+    'cda': {'cifar10': replace(_CIFAR, epochs=800), 'tiny-imagenet': replace(_TINY, batch=64), 'imagenet': replace(_IMAGENET, batch=128), 'imagenet-21k': replace(_IMAGENET, batch=32, lr=2e-3)},
     'rd3': {'cifar10': _RD3}}
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Protocol:
     recipe: Recipe
 
     def but(self, **changes) -> 'Protocol':
-        "The same with other settings, and a name that says so"
+        "The same with other settings, and a name that says so. Raises `InputError` for a setting that a `Recipe` hasn't."
+        check_names(Recipe, changes)
         inside = ', '.join(f'{k}={v}' for k, v in changes.items())
         return Protocol(f'{self.name[:-1]}, {inside})' if self.name.endswith(')') else f'{self.name}({inside})', replace(self.recipe, **changes))
 
@@ -51,7 +53,8 @@ def protocol(name, real: RealData | None = None) -> Protocol: # a name or a Prot
     if isinstance(name, Protocol): return name
     check(name in PROTOCOLS, f'there is no protocol {name!r}', f'choose one of {list(PROTOCOLS)}, or make a Protocol(name, Recipe(…))')
     table = PROTOCOLS[name]
-    return Protocol(name, table.get(family(real.name, real.size, SQUEEZE) if real else 'cifar10') or next(iter(table.values())))
+    keys = [real.name, family(real.name, real.size, SQUEEZE)] if real else ['cifar10']
+    return Protocol(name, next((table[k] for k in keys if k in table), next(iter(table.values()))))
 
 _named_protocol = protocol # for `evaluate`, where `protocol` is an argument
 
@@ -86,14 +89,14 @@ def student(small, real: RealData, net: str, recipe: Recipe, seed, label=None, p
     for _ in train(model, examples(small, real, device), recipe, {}, seed, label, plans, after=look): pass
     return dict(last=curve[recipe.epochs], best=max(curve.values()), curve=curve)
 
-# %% ../nbs/06_protocols.ipynb #3f1c469b
+# %% ../nbs/06_protocols.ipynb #624665aa
 class Scores(list):
     "Rows of an evaluation: dicts with name, protocol, net, ipc, repeats, mean, std, best and more; accuracies in [0, 1]"
     def row(self, name: str, protocol: str | None = None, net: str | None = None) -> dict:
         "The first row of that name (and protocol, and net)"
         return next(r for r in self if r['name'] == name and protocol in (None, r['protocol']) and net in (None, r['net']))
     def __str__(self):
-        head = f'{"set":28} {"protocol":22} {"student":20} {"ipc":>5}   accuracy ± std (n)       best epoch'
+        head = f'{"set":28} {"protocol":22} {"student":20} {"ipc":>5}   accuracy ± std (n)       best seen'
         return '\n'.join([head, *(f'{r["name"]:28} {r["protocol"]:22} {r["net"]:20} {r["ipc"]:5g}   {spread(r):24} {r["best"]:.3f}' for r in self)])
     def _repr_html_(self): return scores_html(self)
     def save(self, path): "Write the rows as JSON"; write_json(path, list(self))
@@ -124,7 +127,7 @@ def scores_html(rows) -> str:
 
 CONTROL = 'random real' # the name of the control's rows
 
-# %% ../nbs/06_protocols.ipynb #2845b95d
+# %% ../nbs/06_protocols.ipynb #3829a8eb
 def _named(small) -> dict:
     "Name → set, from one set or a dict of them"
     if isinstance(small, dict): return small
@@ -135,6 +138,13 @@ def _controls(sets: dict, real, seed, repeats: int) -> list:
     budget = lambda s: tuple(torch.bincount(s.labels.cpu(), minlength=len(real.classes)).tolist())
     return [([n for n, t in sets.items() if budget(t) == b], [random_real(real, s, (seed, r)) for r in range(repeats)])
             for b, s in {budget(s): s for s in sets.values()}.items()]
+
+def _check_kinds(small, real, teacher):
+    "The three inputs of an evaluation, each of its kind"
+    check(isinstance(real, RealData), f'the second argument is {type(real).__name__}, not real data', "evaluate(small, real, teacher), with real = load('digits')")
+    check(teacher is None or isinstance(teacher, Teacher), f'the teacher is a {type(teacher).__name__}', 'evaluate(small, real, teacher), with teacher = squeeze(real) or Teacher.load(folder)')
+    for s in small.values() if isinstance(small, dict) else [small]:
+        check(isinstance(s, (DistilledSet, ImageSet)), f'a {type(s).__name__} is no set of images', "read_set(folder) reads one from files; several go into a dict of name → set" if not isinstance(s, RealData) else 'give real.train, or a subset of it')
 
 def _check_evaluation(sets, real, teacher, protocols, repeats, nets):
     check(repeats >= 1, f'repeats={repeats}', 'at least 1; 3 or more show a spread')
@@ -148,7 +158,7 @@ def _check_evaluation(sets, real, teacher, protocols, repeats, nets):
         check((teacher.channels, teacher.size) == (real.channels, real.size), f'the teacher sees {teacher.channels}×{teacher.size}×{teacher.size} images, the data are {real.channels}×{real.size}×{real.size}', 'use a teacher that was trained on these data, or load(…, size=)')
     for n in nets: make_net(n, 2, real.channels, real.size) # names the unknown ones now
 
-# %% ../nbs/06_protocols.ipynb #3ec0db22
+# %% ../nbs/06_protocols.ipynb #54889b15
 def evaluate(small,                    # a DistilledSet or ImageSet, or a dict of name → set to compare
              real: RealData,           # test images, class names, and the pool of the control
              teacher: Teacher | None = None, # for protocols with soft labels
@@ -164,6 +174,7 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
              ) -> Scores:
     "Accuracy of students trained on small sets: mean ± std over repeats of the last epoch, under named protocols, beside random real images"
     device = pick_device(device)
+    _check_kinds(small, real, teacher)
     protocols = [_named_protocol(p, real) for p in (protocol if isinstance(protocol, (list, tuple)) else [protocol])]
     if hard and any(p.recipe.labels == 'teacher' for p in protocols) and not any(p.recipe.labels == 'hard' for p in protocols): protocols.append(_named_protocol('hard', real))
     nets = [nets] if isinstance(nets, str) else list(nets or [teacher.name if teacher else SQUEEZE[family(real.name, real.size, SQUEEZE)][0]])

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Event', 'versions', 'Stopped', 'Run', 'start_run', 'open_run', 'resume', 'Method']
 
-# %% ../nbs/04_run.ipynb #beb5dc35
+# %% ../nbs/04_run.ipynb #54f6cfdb
 import atexit, inspect, json, math, os, platform, shutil, threading, time, traceback, weakref
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from .basics import InputError, atomic, check, escape, load_tensors, patch, save_tensors, sheet, untile, write_json, write_text
 from .load import RealData, data_home, reload
-from .config import _leaves, class_path, differences, find_class, from_config, load_state, save_state, to_config
+from .config import _leaves, check_names, check_types, class_path, differences, find_class, from_config, load_state, save_state, to_config
 
 # %% ../nbs/04_run.ipynb #13b32441
 @dataclass
@@ -51,7 +51,7 @@ def _recall(kept: dict, folder: Path, name: str):
 
 def versions() -> dict: "Versions that a result may depend on"; return dict(python=platform.python_version(), torch=torch.__version__, threads=torch.get_num_threads(), machine=platform.machine())
 
-# %% ../nbs/04_run.ipynb #2b9edef7
+# %% ../nbs/04_run.ipynb #ab63bdfb
 class Stopped(RuntimeError): "The run was stopped before it had a result; `resume(folder)` carries it on"
 
 class Run:
@@ -69,7 +69,8 @@ class Run:
 
     def __repr__(self):
         at = f', step {self.last["step"]:,} of {self.last["of"]:,}' if self.last else ''
-        return f'Run({self.about.get("method", {}).get("class", "?").split(":")[-1]}: {self.status}{at}, {self.folder})'
+        asked = 'stopping' if self._stop.is_set() else 'pausing' if self._pause.is_set() else self.status
+        return f'Run({self.about.get("method", {}).get("class", "?").split(":")[-1]}: {asked if self.status == "running" else self.status}{at}, {self.folder})'
     def _repr_html_(self): return f'<p>{escape(repr(self))}</p>'
     @property
     def about(self) -> dict: "What `run.json` says: method, inputs, versions"; p = self.folder/'run.json'; return json.loads(p.read_text()) if p.exists() else {}
@@ -78,7 +79,7 @@ class Run:
     @property
     def alive(self) -> bool: "Is this object's thread at work (or paused)?"; return self._thread is not None and not self._ended.is_set()
 
-# %% ../nbs/04_run.ipynb #af960f41
+# %% ../nbs/04_run.ipynb #aee96e6e
 @patch
 def pause(self: Run): "Stop pulling after the present step; `resume` goes on"; self._pause.set(); return self
 @patch
@@ -98,8 +99,12 @@ def wait(self: Run, timeout: float | None = None, progress: bool = False) -> Run
     return self
 
 @patch
-def result(self: Run):
-    "Wait for the run's result and return it. Raises what the run raised, or `Stopped`."
+def result(self: Run, timeout: float | None = None): # seconds to wait at most, or None
+    "Wait for the run's result and return it. Raises what the run raised, `Stopped` where it is paused or stopped, or `TimeoutError`."
+    end = time.monotonic() + timeout if timeout is not None else math.inf
+    while self.alive and not self._pause.is_set() and time.monotonic() < end: self.wait(min(.2, end - time.monotonic()))
+    if self.alive and self._pause.is_set(): raise Stopped(f'{self.folder} is paused\n  → run.resume() goes on, run.stop() keeps a checkpoint and ends it')
+    if self.alive: raise TimeoutError(f'{self.folder} had no result after {timeout:g} s: {self!r}\n  → it goes on; ask again')
     self.wait()
     if self.status == 'failed': raise self.error
     if self._result is None and self.about.get('result'): self._result = find_class(self.about['result']).load(self.folder/'result')
@@ -321,15 +326,18 @@ def resume(folder) -> Run:
         return _go(fresh, from_config(about['method']), {k: _recall(v, fresh.folder, k) for k, v in about['inputs'].items()})
     except BaseException: _release(run.folder); raise
 
-# %% ../nbs/04_run.ipynb #3efabefb
+# %% ../nbs/04_run.ipynb #a42f7704
 class Method:
     "Base of all methods: a frozen dataclass with a generator `stream(*inputs, state)` that yields `Event`s and returns the result"
     presets = {} # name → parameters
+
+    def __post_init__(self): check_types(self)
 
     @classmethod
     def preset(cls, name: str, **changes): # 'digits', 'cifar10', …; parameters to change
         "The published (or tried) settings for a data set. Raises `InputError` for an unknown name."
         check(name in cls.presets, f'{cls.__name__} has no preset {name!r}', f'choose one of {list(cls.presets)}')
+        check_names(cls, changes)
         return cls(**{**cls.presets[name], **changes})
 
     @classmethod

@@ -7,7 +7,7 @@ __all__ = ['SQUEEZE', 'Recipe', 'lr_at', 'make_optimiser', 'Plan', 'batch_slices
            'Examples', 'on_device', 'own_noise', 'autocast', 'train_step', 'train', 'predict', 'accuracy', 'Teacher',
            'with_batch_statistics', 'family', 'Squeeze', 'squeeze']
 
-# %% ../nbs/05_train.ipynb #5b07c0e7
+# %% ../nbs/05_train.ipynb #5061ff3e
 import copy, hashlib, math
 from contextlib import contextmanager
 from collections.abc import Callable
@@ -21,10 +21,10 @@ from .images import ImageSet
 from .load import RealData
 from .nets import make_net
 from .augment import Mix, apply_views, pad_views, random_mix, random_views, whole_views
-from .config import known
+from .config import check_types, known
 from .run import Event, Method, versions
 
-# %% ../nbs/05_train.ipynb #07436e89
+# %% ../nbs/05_train.ipynb #0292895f
 @known
 @dataclass(frozen=True)
 class Recipe:
@@ -49,6 +49,7 @@ class Recipe:
     precision: str = 'float32'   # or 'bf16': autocast
 
     def __post_init__(self):
+        check_types(self)
         for name, ok in dict(optimiser=('sgd', 'adam', 'adamw'), decay=('cosine', 'halfway', 'constant'), crop=('none', 'pad', 'resized'), mix=('', 'cutmix', 'mixup'), labels=('hard', 'teacher'), precision=('float32', 'bf16')).items():
             check(getattr(self, name) in ok, f'{name}={getattr(self, name)!r} is unknown', f'choose one of {list(ok)}')
         check(self.epochs >= 1 and self.batch >= 2, f'epochs={self.epochs}, batch={self.batch}', 'give at least 1 epoch and batches of at least 2')

@@ -12,6 +12,9 @@ PACK = Path(os.environ.get('DDNB_TEST_PACK', ROOT.parent/'shared'/'data')) # rea
 sys.path.insert(0, str(ROOT))
 os.environ['PYTHONPATH'] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]) # kernels import this checkout
 os.environ['IN_TEST'] = '1' # as nbdev_test does
+if 'PYTEST_XDIST_WORKER' in os.environ: os.environ.setdefault('OMP_NUM_THREADS', '1') # a worker a core: more threads would only wait for each other
+
+def pytest_xdist_auto_num_workers(config): return min(os.cpu_count() or 1, 8)
 
 def pytest_configure(config):
     for line in ('e2e: drives a real browser', 'faults: kills, damages or starves something', 'slow: takes more than half a minute'): config.addinivalue_line('markers', line)
