@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['RATIO', 'Schedule', 'constant', 'step', 'linear', 'cosine', 'Reversed', 'reverse', 'bounds', 'random_boxes',
-           'random_views', 'pad_views', 'whole_views', 'view_matrices', 'apply_views', 'Mix', 'random_mix']
+           'random_views', 'pad_views', 'whole_views', 'view_matrices', 'apply_views', 'Mix', 'random_mix',
+           'open_mosaics', 'close_mosaics']
 
-# %% ../nbs/03_augment.ipynb #6994e6aa
+# %% ../nbs/03_augment.ipynb #ca4c9faf
 import math
 from dataclasses import dataclass
-import numpy as np, torch
+import numpy as np, torch, torch.nn.functional as F
 from torch import Tensor
 from .basics import InputError, check
 
@@ -116,7 +117,7 @@ def apply_views(x: Tensor,        # (N, C, S, S)
     a_h, a_w = view_matrices(views, x.shape[-1])
     return a_h[:, None] @ x @ a_w[:, None].transpose(-1, -2)
 
-# %% ../nbs/03_augment.ipynb #9fbe34b1
+# %% ../nbs/03_augment.ipynb #92d97e82
 @dataclass(frozen=True)
 class Mix:
     "How one batch is mixed: partner of each image, share of the image itself, and the pasted box (CutMix) or none (MixUp)"
@@ -136,13 +137,29 @@ class Mix:
 def random_mix(kind: str,        # 'cutmix' or 'mixup'
                n: int,           # images in the batch
                size: int, generator,
-               alpha: float = 1. # of the Beta distribution of λ
+               alpha: float = 1., # of the Beta distribution of λ
+               share: float = 1.  # probability that anything is mixed at all
                ) -> Mix:
     "Draw how a batch is mixed (CutMix: Yun et al. 2019; MixUp: Zhang et al. 2018)"
     seed = int(torch.randint(2**62, (1,), generator=generator))
+    if share < 1 and float(torch.rand(1, generator=generator)) >= share: return Mix(torch.arange(n), 1., ())
     share, partner = float(np.random.default_rng(seed).beta(alpha, alpha)), torch.randperm(n, generator=generator)
     if kind == 'mixup': return Mix(partner, share, ())
     half = int(size * math.sqrt(1 - share)) // 2
     cy, cx = torch.randint(0, size, (2,), generator=generator).tolist()
     t, b, l, r = (min(max(p, 0), size) for p in (cy - half, cy + half, cx - half, cx + half))
     return Mix(partner, 1 - (b - t) * (r - l) / size**2, (t, b, l, r))
+
+# %% ../nbs/03_augment.ipynb #8e4a8529
+def open_mosaics(images: Tensor, factor: int) -> Tensor: # (N, C, S, S), tiles along a side
+    "The tiles of each image, row by row, enlarged bilinearly to its size: (N·factor², C, S, S). Differentiable."
+    n, c, size, _ = images.shape
+    check(factor >= 1 and size % factor == 0, f'{size}-pixel images have no {factor}×{factor} tiles', 'use a factor that divides the size')
+    small = images.reshape(n, c, factor, size // factor, factor, size // factor).permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
+    return F.interpolate(small, size=(size, size), mode='bilinear', align_corners=False)
+
+def close_mosaics(images: Tensor, factor: int) -> Tensor: # (N·factor², C, S, S)
+    "factor² images, shrunk by averaging, in the frame of one: (N, C, S, S)"
+    small = F.avg_pool2d(images, factor)
+    n, c, s = len(images) // factor**2, small.shape[1], small.shape[-1]
+    return small.reshape(n, factor, factor, c, s, s).permute(0, 3, 1, 4, 2, 5).reshape(n, c, factor * s, factor * s)

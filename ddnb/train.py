@@ -7,7 +7,7 @@ __all__ = ['SQUEEZE', 'Recipe', 'lr_at', 'make_optimiser', 'Plan', 'batch_slices
            'Examples', 'on_device', 'own_noise', 'autocast', 'train_step', 'train', 'predict', 'accuracy', 'Teacher',
            'with_batch_statistics', 'family', 'Squeeze', 'squeeze']
 
-# %% ../nbs/05_train.ipynb #5061ff3e
+# %% ../nbs/05_train.ipynb #60cfd429
 import copy, hashlib, math
 from contextlib import contextmanager
 from collections.abc import Callable
@@ -16,15 +16,17 @@ from functools import cached_property
 from pathlib import Path
 import torch, torch.nn.functional as F, torchvision
 from torch import Tensor, nn
-from .basics import check, load_tensors, normalise, patch, pick_device, save_tensors, seeded, to_unit, write_json
+from .basics import check, load_tensors, patch, pick_device, save_tensors, seeded, to_unit, write_json
 from .images import ImageSet
 from .load import RealData
 from .nets import make_net
+from .whiten import Channels, Zca
+from .dsa import OPERATIONS, random_draw
 from .augment import Mix, apply_views, pad_views, random_mix, random_views, whole_views
 from .config import check_types, known
 from .run import Event, Method, versions
 
-# %% ../nbs/05_train.ipynb #0292895f
+# %% ../nbs/05_train.ipynb #38c5ad91
 @known
 @dataclass(frozen=True)
 class Recipe:
@@ -35,31 +37,36 @@ class Recipe:
     lr: float = .1               # learning rate at its highest
     momentum: float = .9         # of sgd
     weight_decay: float = 5e-4   # L2 for sgd and adam, decoupled for adamw
-    decay: str = 'cosine'        # of the learning rate, per epoch: 'cosine', 'halfway' (×0.1 after half the epochs) or 'constant'
+    decay: str = 'cosine'        # of the learning rate, per epoch: 'cosine', 'halfway' (×0.1 after half the epochs), 'thirds' (×0.2 at 2/3 and 5/6) or 'constant'
     smooth: float = 1.           # ζ: the cosine runs over ζ × epochs, so that it ends early on its way (EDC)
     warmup: int = 0              # epochs of linear warm-up from 1 % of the learning rate
     crop: str = 'none'           # 'none', 'pad' (random crop of the image padded by an eighth) or 'resized' (random resized crop)
     crop_min: float = .08        # lower bound of the area of resized crops
     flip: bool = True            # mirror with probability ½, where the data may be mirrored at all
+    dsa: str = ''                # '' or siamese augmentation in the network's space: 'one' operation a batch (DSA, MTT), 'idc' for several without cutout (IDC)
+    space: str = 'channels'      # what the network sees: normalised 'channels' or 'zca'-whitened pixels
     mix: str = ''                # '', 'cutmix' or 'mixup'
+    mix_share: float = 1.        # probability that a batch is mixed
     mix_alpha: float = 1.        # of the Beta distribution of the mixing share
-    labels: str = 'hard'         # 'hard' (one-hot) or 'teacher' (the teacher's logits of each view)
+    labels: str = 'hard'         # 'hard' (one-hot), 'own' (the set's soft labels) or 'teacher' (the teacher's logits of each view)
     temperature: float = 20.     # of teacher's and student's softmax
     times_t2: bool = False       # multiply the distillation loss by temperature²
     precision: str = 'float32'   # or 'bf16': autocast
 
     def __post_init__(self):
         check_types(self)
-        for name, ok in dict(optimiser=('sgd', 'adam', 'adamw'), decay=('cosine', 'halfway', 'constant'), crop=('none', 'pad', 'resized'), mix=('', 'cutmix', 'mixup'), labels=('hard', 'teacher'), precision=('float32', 'bf16')).items():
+        for name, ok in dict(optimiser=('sgd', 'adam', 'adamw'), decay=('cosine', 'halfway', 'thirds', 'constant'), crop=('none', 'pad', 'resized'), dsa=('', 'one', 'idc'), space=('channels', 'zca'), mix=('', 'cutmix', 'mixup'), labels=('hard', 'own', 'teacher'), precision=('float32', 'bf16')).items():
             check(getattr(self, name) in ok, f'{name}={getattr(self, name)!r} is unknown', f'choose one of {list(ok)}')
         check(self.epochs >= 1 and self.batch >= 2, f'epochs={self.epochs}, batch={self.batch}', 'give at least 1 epoch and batches of at least 2')
+        check(not self.dsa or self.labels != 'teacher', 'a teacher can not label what siamese augmentation shows', "it changes images in the student's space: use dsa='', or labels='hard'")
 
-# %% ../nbs/05_train.ipynb #83b8e9b7
+# %% ../nbs/05_train.ipynb #9c5da8f1
 def lr_at(recipe: Recipe, epoch: int) -> float: # epoch counts from 0
     "Learning rate of an epoch"
     if epoch < recipe.warmup: return recipe.lr * (.01 + .99 * epoch / recipe.warmup)
     done, left = epoch - recipe.warmup, recipe.epochs - recipe.warmup
     if recipe.decay == 'cosine': return recipe.lr * .5 * (1 + math.cos(math.pi * done / (recipe.smooth * left)))
+    if recipe.decay == 'thirds': return recipe.lr * .2 ** ((epoch >= 2 * recipe.epochs // 3) + (epoch >= 5 * recipe.epochs // 6))
     return recipe.lr * (.1 if recipe.decay == 'halfway' and epoch > recipe.epochs // 2 else 1)
 
 def make_optimiser(net, recipe: Recipe):
@@ -69,14 +76,17 @@ def make_optimiser(net, recipe: Recipe):
     thin, thick = ([p for p in net.parameters() if (p.ndim > 1) == t] for t in (False, True))
     return torch.optim.AdamW([dict(params=thick), dict(params=thin, weight_decay=0.)], recipe.lr, weight_decay=recipe.weight_decay)
 
-# %% ../nbs/05_train.ipynb #d2c85d80
+# %% ../nbs/05_train.ipynb #eb5aa009
 @dataclass
 class Plan:
     "What a student will see in one epoch"
     order: Tensor   # (n,) int64, the order of the examples
     views: Tensor   # (n, 7) int64, row i is the view of the i-th example in that order
     mixes: list     # a Mix for each batch, or empty
-    def to(self, device): "The same plan on a device, so that a step copies nothing"; return Plan(self.order.to(device), self.views.to(device), [replace(m, partner=m.partner.to(device)) for m in self.mixes])
+    draws: list = field(default_factory=list) # a Draw of siamese augmentation for each batch, or empty
+    def to(self, device):
+        "The same plan on a device, so that a step copies nothing"
+        return Plan(self.order.to(device), self.views.to(device), [replace(m, partner=m.partner.to(device)) for m in self.mixes], [d.to(device) for d in self.draws])
 
 def batch_slices(n: int, batch: int) -> list:
     "Slices of n examples; a last batch of a single one is left out (batch statistics of one image mean nothing)"
@@ -89,8 +99,10 @@ def plan_epoch(n: int, size: int, recipe: Recipe, flips: bool, seed, epoch: int)
     if recipe.crop == 'resized': views = random_views(torch.full((n,), recipe.crop_min), torch.ones(n), size, g, flip)
     elif recipe.crop == 'pad': views = pad_views(n, size, max(1, size // 8), g, flip)
     else: views = whole_views(n, size); views[:, 4] = (torch.rand(n, generator=g) < .5).long() * flip
-    mixes = [random_mix(recipe.mix, s.stop - s.start, size, g, recipe.mix_alpha) for s in batch_slices(n, recipe.batch)] if recipe.mix else []
-    return Plan(order, views, mixes)
+    lengths = [s.stop - s.start for s in batch_slices(n, recipe.batch)]
+    mixes = [random_mix(recipe.mix, k, size, g, recipe.mix_alpha, recipe.mix_share) for k in lengths] if recipe.mix else []
+    operations = [o for o in OPERATIONS if (flips or o != 'flip') and (recipe.dsa == 'one' or o != 'cutout')]
+    return Plan(order, views, mixes, [random_draw(1, k, size, g, operations, recipe.dsa) for k in lengths] if recipe.dsa else [])
 
 # %% ../nbs/05_train.ipynb #6dad479d
 def hard_loss(z: Tensor, y: Tensor, mix: Mix | None) -> Tensor: # (B, K) logits, (B,) labels
@@ -103,7 +115,7 @@ def distil_loss(z: Tensor, teacher: Tensor, t: float, times_t2=False) -> Tensor:
     kl = F.kl_div(F.log_softmax(z / t, 1), F.log_softmax(teacher / t, 1), reduction='batchmean', log_target=True)
     return kl * t * t if times_t2 else kl
 
-# %% ../nbs/05_train.ipynb #49b67e3b
+# %% ../nbs/05_train.ipynb #c0ea1b74
 @dataclass
 class Examples:
     "What the loop trains on: images on the device, labels, and the statistics that normalise them"
@@ -112,8 +124,12 @@ class Examples:
     mean: tuple
     std: tuple
     flips: bool = True      # may the images be mirrored?
+    zca: Zca | None = None  # whitening that stands in for the channel statistics
+    soft: Tensor | None = None # (N, K) probabilities, for recipes with labels='own'
     @classmethod
-    def of(cls, s: ImageSet, device): "The examples of a set, on a device"; return cls(s.images.to(device), s.labels.to(device), *on_device(device, s.mean, s.std), s.flips)
+    def of(cls, s: ImageSet, device, zca=None): "The examples of a set, on a device"; return cls(s.images.to(device), s.labels.to(device), *on_device(device, s.mean, s.std), s.flips, zca)
+    @property
+    def space(self): "The space that the network sees, see `ddnb.whiten`"; return self.zca or Channels(self.mean, self.std)
 
 def on_device(device, *values) -> list: "Lists of numbers as float tensors on a device: once there, using them waits for nothing"; return [torch.tensor(v, dtype=torch.float32, device=device) for v in values]
 
@@ -131,17 +147,19 @@ def autocast(device, precision: str): # 'float32' or 'bf16'
 def train_step(net, opt, data: Examples, plan: Plan, places: slice, b: int, recipe: Recipe, label) -> tuple[Tensor, Tensor, Tensor]:
     "One step on batch `b` of a plan. Returns the loss, the logits, and the examples' places in the data."
     i, mix = plan.order[places], plan.mixes[b] if plan.mixes else None
-    x, y = apply_views(to_unit(data.images[i]), plan.views[places]), data.labels[i]
-    if mix: x = mix(x)
-    target = label(x) if label else None
-    with autocast(x.device, recipe.precision): z = net(normalise(x, data.mean, data.std)).float()
+    x, y = apply_views(to_unit(data.images[i]), plan.views[places]), data.soft[i] if recipe.labels == 'own' else data.labels[i]
+    if mix and not plan.draws: x = mix(x)
+    target, x = label(x) if label else None, data.space.into(x)
+    if plan.draws: x = plan.draws[b](x)
+    if mix and plan.draws: x = mix(x) # IDC mixes what was augmented
+    with autocast(x.device, recipe.precision): z = net(x).float()
     loss = hard_loss(z, y, mix) if target is None else distil_loss(z, target, recipe.temperature, recipe.times_t2)
     opt.zero_grad(set_to_none=True)
     loss.backward()
     opt.step()
     return loss.detach(), z.detach(), i
 
-# %% ../nbs/05_train.ipynb #be6c0926
+# %% ../nbs/05_train.ipynb #a1d2caff
 def train(net, data: Examples, recipe: Recipe, state: dict, seed=0,
           label: Callable | None = None, # (unit batch, epoch, batch number) → logits, for recipes with labels='teacher'
           plans: Callable | None = None, # epoch → Plan, to replay stored ones; None: drawn from the seed
@@ -150,6 +168,7 @@ def train(net, data: Examples, recipe: Recipe, state: dict, seed=0,
           ):
     "Train `net` in place: a generator that yields an `Event` a step and goes on from `state` if that holds a part of the way"
     check((recipe.labels == 'teacher') == (label is not None), f'labels={recipe.labels!r} in the recipe', "labels='teacher' needs a teacher (or stored labels); 'hard' needs none")
+    check(recipe.labels != 'own' or data.soft is not None, 'the recipe asks for soft labels of the set\'s own, and the set has none', "use labels='hard'")
     n, opt = len(data.labels), make_optimiser(net, recipe)
     slices = batch_slices(n, recipe.batch)
     if 'net' in state: net.load_state_dict(state['net']); opt.load_state_dict(state['opt'])
@@ -167,16 +186,17 @@ def train(net, data: Examples, recipe: Recipe, state: dict, seed=0,
         if after and b == len(slices) - 1: after(epoch + 1, net)
         yield Event(state['step'], total, dict(loss=loss), note=f'epoch {epoch + 1} of {recipe.epochs}')
 
-# %% ../nbs/05_train.ipynb #49733782
+# %% ../nbs/05_train.ipynb #fec692fc
 @torch.no_grad()
-def predict(net, images: Tensor, mean, std, precision='float32', batch: int = 1000) -> Tensor: # (N, C, S, S) uint8 or unit floats
+def predict(net, images: Tensor, mean, std, precision='float32', batch: int = 1000, zca: Zca | None = None) -> Tensor: # (N, C, S, S) uint8 or unit floats
     "Logits (N, K) float32 of unaugmented images, with the network in evaluation mode"
+    space = zca or Channels(mean, std)
     net.eval()
-    with autocast(images.device, precision): return torch.cat([net(normalise(to_unit(x), mean, std)).float() for x in images.split(batch)])
+    with autocast(images.device, precision): return torch.cat([net(space.into(x)).float() for x in images.split(batch)])
 
 def accuracy(net, data: Examples, precision='float32') -> float:
     "Share of the examples that `net` gets right, in [0, 1]"
-    return (predict(net, data.images, data.mean, data.std, precision).argmax(1) == data.labels).float().mean().item()
+    return (predict(net, data.images, data.mean, data.std, precision, zca=data.zca).argmax(1) == data.labels).float().mean().item()
 
 # %% ../nbs/05_train.ipynb #f63f58ec
 @known
