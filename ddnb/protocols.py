@@ -24,13 +24,17 @@ _CIFAR = Recipe(epochs=400, batch=128, optimiser='adamw', lr=1e-3, weight_decay=
 _TINY = Recipe(epochs=100, batch=256, lr=.2, weight_decay=1e-4, warmup=5, crop='resized', labels='teacher', times_t2=True)
 _IMAGENET = Recipe(epochs=300, batch=1024, optimiser='adamw', lr=1e-3, weight_decay=.01, crop='resized', mix='cutmix', labels='teacher')
 _RD3 = Recipe(epochs=400, batch=50, optimiser='adam', lr=1e-3, weight_decay=0., crop='resized', mix='cutmix', labels='teacher')
+_CCFS = Recipe(epochs=500, batch=64, lr=.1, weight_decay=5e-4, warmup=5, crop='resized', labels='teacher', times_t2=True)
+_CCFS_SCRIPTS = replace(_CCFS, lr=.2, weight_decay=1e-4)
 
 PROTOCOLS = { # name → family → recipe
     'hard': {'cifar10': _HARD},
     'kd': {'cifar10': replace(_HARD, labels='teacher', times_t2=True)},
     'sre2l': {'cifar10': _CIFAR, 'tiny-imagenet': _TINY, 'imagenet': _IMAGENET},
     'cda': {'cifar10': replace(_CIFAR, epochs=800), 'tiny-imagenet': replace(_TINY, batch=64), 'imagenet': replace(_IMAGENET, batch=128), 'imagenet-21k': replace(_IMAGENET, batch=32, lr=2e-3)},
-    'rd3': {'cifar10': _RD3}}
+    'rd3': {'cifar10': _RD3},
+    'ccfs': {'cifar10': _CCFS, 'tiny-imagenet': replace(_CCFS_SCRIPTS, epochs=100)},
+    'ccfs-scripts': {'cifar10': _CCFS_SCRIPTS, 'tiny-imagenet': replace(_CCFS_SCRIPTS, epochs=100)}}
 
 @dataclass(frozen=True)
 class Protocol:
