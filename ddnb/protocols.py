@@ -28,6 +28,8 @@ _IMAGENET = Recipe(epochs=300, batch=1024, optimiser='adamw', lr=1e-3, weight_de
 _DSA = Recipe(epochs=1000, batch=256, lr=.01, decay='halfway', flip=False, dsa='one')
 _IDC = Recipe(epochs=1000, batch=64, lr=.01, decay='thirds', flip=False, dsa='idc', mix='cutmix', mix_share=.5)
 _RD3 = Recipe(epochs=400, batch=50, optimiser='adam', lr=1e-3, weight_decay=0., crop='resized', mix='cutmix', labels='teacher')
+_CCFS = Recipe(epochs=500, batch=64, lr=.1, weight_decay=5e-4, warmup=5, crop='resized', labels='teacher', times_t2=True)
+_CCFS_SCRIPTS = replace(_CCFS, lr=.2, weight_decay=1e-4)
 
 PROTOCOLS = { # name → family → recipe
     'hard': {'cifar10': _HARD},
@@ -37,7 +39,9 @@ PROTOCOLS = { # name → family → recipe
     'dc': {'cifar10': replace(_DSA, epochs=300, dsa='')}, 'dsa': {'cifar10': _DSA},
     'mtt': {'cifar10': _DSA}, 'mtt-progressive': {'cifar10': replace(_DSA, epochs=500)}, 'mtt-sequential': {'cifar10': _DSA},
     'idc': {'cifar10': _IDC}, 'idc-progressive': {'cifar10': replace(_IDC, epochs=500)}, 'idc-sequential': {'cifar10': _IDC},
-    'rd3': {'cifar10': _RD3}}
+    'rd3': {'cifar10': _RD3},
+    'ccfs': {'cifar10': _CCFS, 'tiny-imagenet': replace(_CCFS_SCRIPTS, epochs=100)},
+    'ccfs-scripts': {'cifar10': _CCFS_SCRIPTS, 'tiny-imagenet': replace(_CCFS_SCRIPTS, epochs=100)}}
 
 ORDERS = ('union', 'progressive', 'sequential')
 

@@ -27,6 +27,7 @@ class Event:
     scalars: dict = field(default_factory=dict)  # name → number, or tensor of one or a few numbers still on the device
     images: Callable[[], Tensor] | None = None   # gives (N, C, H, W) in [0, 1] when called
     note: str = ''                               # where in the run this is: 'block 3 of 5'
+    part: bool = False                           # does a part of the run end here? It is recorded and a checkpoint kept, whatever the time
 
     def read(self) -> dict:
         "The scalars as plain numbers and lists (this waits for the device)"
@@ -170,10 +171,10 @@ def _drive(self: Run, stream):
         while True:
             try: event = next(stream)
             except StopIteration as end: return self._finish(end.value)
-            self._look(event, must=event.step == event.of)
+            self._look(event, must=event.part or event.step == event.of)
             if self._pause.is_set(): self._rest(event)
             if self._stop.is_set(): self._checkpoint(event); stream.close(); return self._say('stopped')
-            if time.monotonic() - self._saved > self.checkpoint_every: self._checkpoint(event)
+            if event.part or time.monotonic() - self._saved > self.checkpoint_every: self._checkpoint(event)
     except BaseException as e:
         self.error = e
         if not isinstance(e, InputError): write_text(self.folder/'error.txt', ''.join(traceback.format_exception(e)))
@@ -346,19 +347,23 @@ class Method:
         names = list(inspect.signature(cls.stream).parameters)
         return names[1:names.index('state')]
 
-    def start(self, *inputs, folder=None) -> Run:
-        "Start a run and return it at once; `run.result()` waits for what it makes. `folder=None` makes a new one."
+    def _given(self, inputs) -> dict:
+        "Name → input; those left out are None"
         names = self.inputs()
         check(len(inputs) <= len(names), f'{type(self).__name__} takes {names}, {len(inputs)} inputs were given', 'leave the others out')
-        given = dict(zip(names, inputs)) | {n: None for n in names[len(inputs):]}
+        return dict(zip(names, inputs)) | {n: None for n in names[len(inputs):]}
+
+    def start(self, *inputs, folder=None) -> Run:
+        "Start a run and return it at once; `run.result()` waits for what it makes. `folder=None` makes a new one."
+        given = self._given(inputs)
         self.check(**given)
         return start_run(self, given, folder)
 
     def make(self, *inputs, progress: bool = False, **options): # progress: show a bar; options of the method's `stream`
         "The result, here and now: no thread, no folder, nothing to resume"
-        given = dict(zip(self.inputs(), inputs))
+        given = self._given(inputs)
         self.check(**given)
-        stream, shown = self.stream(*inputs, {}, **options), 0.
+        stream, shown = self.stream(*given.values(), {}, **options), 0.
         with tqdm(disable=not progress, desc=type(self).__name__) as bar:
             while True:
                 try: event = next(stream)
@@ -371,8 +376,9 @@ class Method:
 
     def dry_run(self, *inputs, steps: int = 5) -> dict: # steps to time, after one to warm up
         "What the run would cost: its steps, seconds a step (measured on the first few) and seconds in all. Nothing is kept."
-        self.check(**dict(zip(self.inputs(), inputs)))
-        stream = self.stream(*inputs, {})
+        given = self._given(inputs)
+        self.check(**given)
+        stream = self.stream(*given.values(), {})
         next(stream).read()
         began, n, event = time.monotonic(), 0, None
         for n, event in zip(range(1, steps + 1), stream): event.read()

@@ -163,7 +163,7 @@ def train_step(net, opt, data: Examples, plan: Plan, places: slice, b: int, reci
 def train(net, data: Examples, recipe: Recipe, state: dict, seed=0,
           label: Callable | None = None, # (unit batch, epoch, batch number) → logits, for recipes with labels='teacher'
           plans: Callable | None = None, # epoch → Plan, to replay stored ones; None: drawn from the seed
-          watch: Callable | None = None, # called with (epoch, places, logits, labels) after each step
+          watch: Callable | None = None, # called with (epoch, places, logits, labels) after each step; its `follow(net)`, if it has one, before the first
           after: Callable | None = None, # called with (epochs done, net) after each epoch
           ):
     "Train `net` in place: a generator that yields an `Event` a step and goes on from `state` if that holds a part of the way"
@@ -173,6 +173,7 @@ def train(net, data: Examples, recipe: Recipe, state: dict, seed=0,
     slices = batch_slices(n, recipe.batch)
     if 'net' in state: net.load_state_dict(state['net']); opt.load_state_dict(state['opt'])
     state.update(net=net, opt=opt, step=state.get('step', 0))
+    if hasattr(watch, 'follow'): watch.follow(net)
     plan, total = None, recipe.epochs * len(slices)
     while state['step'] < total:
         epoch, b = divmod(state['step'], len(slices))
