@@ -199,7 +199,7 @@ class DC(Base):
         stops, walk = WALKS[min(WALKS, key=lambda k: abs(k - n))]
         return self.stops or stops, self.walk or walk
 
-# %% ../nbs/11_matching.ipynb #15e8cf6d
+# %% ../nbs/11_matching.ipynb #91519307
 @patch
 def begin(self: Base, stage: Stage, state: dict):
     "Images and their momentum, new or from `state`, on the device"
@@ -211,6 +211,9 @@ def on_device(state: dict, device) -> dict:
     "A (nested) state with its tensors moved to the device, in place"
     for k, t in state.items(): state[k] = t.to(device) if torch.is_tensor(t) else on_device(t, device) if isinstance(t, dict) else t
     return state
+
+@patch
+def parts(self: Base, stage: Stage) -> dict: "Parts of `learn` whose steps cost alike: name → (events, a stream of them to time)"; return {'matching': (self.events(stage), self.learn(stage, {}))}
 
 @patch
 def done(self: Base, stage: Stage, state: dict) -> Tensor: "The images in [0, 1], (classes, n, C, S, S), on the CPU"; return self.shown(stage, state['z']).unflatten(0, (stage.classes, -1)).cpu()

@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['PDD', 'Job', 'stages_of', 'part_of']
 
-# %% ../nbs/13_pdd.ipynb #662e4956
-import time
+# %% ../nbs/13_pdd.ipynb #77c04830
 from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ from .run import Event, Method
 from .train import Recipe, batch_slices
 from .stack import train_stack
 from .matching import Base, Stage, in_space, on_device, one_number, staged_set
-from .trajectory import MTT, Experts
+from .trajectory import MTT, Experts, seconds_each
 
 # %% ../nbs/13_pdd.ipynb #9f21e012
 @known
@@ -73,7 +72,7 @@ class PDD(Method):
         shares = dict(kept_share=[len(job.part(i).train) / len(real.train) for i in range(job.last)]) if self.discard else {}
         return staged_set([pieces[n] for n in names], [rates[n[6:]] for n in names], real, self.base, self, **shares)
 
-# %% ../nbs/13_pdd.ipynb #6b8fe560
+# %% ../nbs/13_pdd.ipynb #5f2c7db8
 class Job:
     "The stages of a run, with their data and their number of events"
     def __init__(self, pdd: PDD, real: RealData, experts=None, forgetting=None, earlier=None):
@@ -100,11 +99,11 @@ class Job:
 
     def steps(self, j: int) -> int: "Steps of learning the first j stages"; return self.pdd.transition_epochs * len(batch_slices(sum(self.each[:j]) * len(self.real.classes) * self.pdd.base.mosaic**2, self.lesson().batch))
     def events(self, i: int) -> tuple:
-        "(events of learning the earlier images, events of the base)"
+        "(events of learning the earlier images, events of the base and one at the end)"
         stage = self.stage(i, {})
         if i and self.pdd.conditioning: stage.old = torch.empty(stage.classes, sum(self.each[:i]), 0)
         trained = self.experts is not None if i == 0 else not self.pdd.transition and (i > self.first or self.experts is not None)
-        return sum(map(self.steps, self.walks(i))), self.base(i).events(stage, trained) if isinstance(self.pdd.base, MTT) else self.base(i).events(stage)
+        return sum(map(self.steps, self.walks(i))), 1 + (self.base(i).events(stage, trained) if isinstance(self.pdd.base, MTT) else self.base(i).events(stage))
 
 def stages_of(earlier: DistilledSet | None) -> list:
     "Images by stage, (classes, n, C, S, S) each, and their step size, of a set that PDD or a base made"
@@ -141,7 +140,7 @@ def _so_far(pieces: dict, j: int, stage: Stage, base: Base):
     x = open_mosaics(z.flatten(0, 1), base.mosaic) if base.mosaic > 1 else z.flatten(0, 1)
     return in_space(x, torch.arange(stage.classes, device=x.device).repeat_interleave(len(x) // stage.classes), stage)
 
-# %% ../nbs/13_pdd.ipynb #6ee5e138
+# %% ../nbs/13_pdd.ipynb #dc8775c5
 @patch
 def _starts(self: PDD, job: Job, i: int, stage: Stage, state: dict):
     "k → the k-th network that stage i starts from, or None for the base's own"
@@ -179,11 +178,39 @@ def _one_stage(self: PDD, job: Job, i: int, began: int, total: int, state: dict)
     del state['now']
     if self.transition: # the experts of this stage are not needed again
         for name in [n for n in pieces if n.startswith(f'stage-{i + 1}-experts')]: del pieces[name]
+    yield Event(began + sum(job.events(i)), total, dict(stage=i + 1), lambda: images.flatten(0, 1), f'stage {i + 1} of {job.last} is there', part=True)
 
-# %% ../nbs/13_pdd.ipynb #4ab4a289
-def part_of(real: RealData, forgetting, delta: int, i: int, stages: int) -> RealData: # scores with `.values`, (N,) forgetting counts by example; Δ; stage from 0
+# %% ../nbs/13_pdd.ipynb #be821fb9
+@patch
+def dry_run(self: PDD, *inputs, steps: int = 2, **named) -> dict: # steps of each part to time
+    "What the run would cost: steps, seconds (measured on a few) in all and by part, bytes of trajectories. Nothing is kept."
+    given = self._given(inputs, named)
+    self.check(**given)
+    job = Job(self, **given)
+    i = (job.first + job.last) // 2
+    base, stage = job.base(i), job.stage(i, {})
+    if self.conditioning and i: stage.old = replace(base, ipc=sum(job.each[:i])).first_images(replace(stage, ipc=sum(job.each[:i])))
+    parts, seconds = base.parts(stage), {'learning the earlier images': 0.}
+    if self.transition and self.networks and len(job.each) > 1: seconds = {'learning the earlier images': seconds_each(_rehearsal(self, job, stage), steps)}
+    seconds |= {name: seconds_each(stream, steps) for name, (_, stream) in parts.items()}
+    counts = {'learning the earlier images': sum(job.events(j)[0] for j in range(job.first, job.last)), 'experts': 0} | {n: c * self.stages for n, (c, _) in parts.items()}
+    if not self.transition and 'experts' in parts: counts['experts'] //= self.stages
+    told = {n: dict(steps=counts[n], seconds=round(s * counts[n], 1)) for n, s in seconds.items()}
+    total = sum(t['seconds'] for t in told.values())
+    kept = self.base.experts * (self.base.kept + 1) if isinstance(self.base, MTT) else self.networks
+    return dict(steps=job.total, seconds=total, seconds_per_step=total / job.total, parts=told, trajectory_bytes=4 * kept * stage.flat.length)
+
+def _rehearsal(pdd: PDD, job: Job, stage: Stage):
+    "Steps of networks that learn as many images as there are before this stage"
+    z = stage.old if stage.old is not None else pdd.base.first_images(stage)
+    data = in_space(z.flatten(0, 1), torch.arange(len(z)).repeat_interleave(z.shape[1]).to(z.device), stage)
+    theta = torch.stack([stage.flat.fresh([k])[0] for k in range(pdd.networks)])
+    yield from train_stack(stage.flat, data, replace(job.lesson(), epochs=10**6), dict(theta=theta), 'rehearsal')
+
+# %% ../nbs/13_pdd.ipynb #3c03f713
+def part_of(real: RealData, forgetting, delta: int, i: int, stages: int) -> RealData: # a `Difficulty` of forgetting counts; Δ; stage from 0
     "The real images of stage i"
-    f = torch.as_tensor(forgetting.values).flatten()
+    f = forgetting.scores
     keep = (f >= i * delta) & ((f < (i + 1) * delta) | torch.tensor(i == stages - 1))
     return replace(real, train=real.train.take(keep.nonzero().flatten()))
 
@@ -195,7 +222,8 @@ def check(self: PDD, real, experts=None, earlier=None, forgetting=None):
     if earlier is not None: self._check_earlier(real, earlier)
     _check((forgetting is not None) == bool(self.discard), f'discard={self.discard} and {"some" if forgetting is not None else "no"} forgetting counts', 'give both, or neither')
     if not self.discard: return
-    _check(getattr(forgetting, 'data', None) == real.train.identity, 'the forgetting counts are of other images', 'count them on these')
+    _check(getattr(forgetting, 'name', None) == 'forgetting', f'{forgetting!r} are no forgetting counts', 'give the Difficulty named "forgetting"')
+    _check(forgetting.data == real.train.identity, 'the forgetting counts are of other images', 'count them on these')
     job = Job(self, real, experts, forgetting, earlier)
     for i in range(job.first, job.last):
         counts = torch.bincount(job.part(i).train.labels.cpu(), minlength=len(real.classes)).tolist()

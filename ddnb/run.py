@@ -121,7 +121,7 @@ def __iter__(self: Run):
         while i < len(self.events): yield self.events[i]; i += 1
         if not self.alive and i >= len(self.events): return
 
-# %% ../nbs/04_run.ipynb #2c3b4e72
+# %% ../nbs/04_run.ipynb #e6e39b01
 @patch
 def _say(self: Run, status: str, **more):
     "Write `status.json`"
@@ -153,13 +153,15 @@ def _look(self: Run, event: Event, must=False):
 
 @patch
 def _checkpoint(self: Run, event: Event):
-    "Write new pieces, then the state, if both the event and the state are finite"
+    "Write new pieces, then the state, if both the event and the state are finite; then forget pieces that the method gave up"
     self._look(event, must=True)
     for path, v in _leaves({k: v for k, v in self.state.items() if k != 'pieces'}):
         if torch.is_tensor(v) and v.is_floating_point() and not torch.isfinite(v).all(): _finite({'step': event.step, 'of': event.of, '/'.join(map(str, path)): math.nan})
-    for name, piece in self.state.get('pieces', {}).items():
-        if name not in self._kept: save_tensors(self.folder/'pieces'/f'{name}.safetensors', {'piece': piece}, {}); self._kept.add(name)
-    save_state(dict(self.state, _step=event.step, _pieces=sorted(self._kept)), self.folder/'state.safetensors')
+    pieces, path = self.state.get('pieces', {}), lambda name: self.folder/'pieces'/f'{name}.safetensors'
+    for name in pieces.keys() - self._kept: save_tensors(path(name), {'piece': pieces[name]}, {})
+    save_state(dict(self.state, _step=event.step, _pieces=sorted(pieces)), self.folder/'state.safetensors')
+    for name in self._kept - pieces.keys(): path(name).unlink(missing_ok=True) # given up by the method, and by the state on disk
+    self._kept = set(pieces)
     self._saved = time.monotonic()
 
 # %% ../nbs/04_run.ipynb #aae8d1bc
@@ -327,7 +329,7 @@ def resume(folder) -> Run:
         return _go(fresh, from_config(about['method']), {k: _recall(v, fresh.folder, k) for k, v in about['inputs'].items()})
     except BaseException: _release(run.folder); raise
 
-# %% ../nbs/04_run.ipynb #a42f7704
+# %% ../nbs/04_run.ipynb #e68ed964
 class Method:
     "Base of all methods: a frozen dataclass with a generator `stream(*inputs, state)` that yields `Event`s and returns the result"
     presets = {} # name → parameters
@@ -347,21 +349,21 @@ class Method:
         names = list(inspect.signature(cls.stream).parameters)
         return names[1:names.index('state')]
 
-    def _given(self, inputs) -> dict:
+    def _given(self, inputs, named=()) -> dict:
         "Name → input; those left out are None"
         names = self.inputs()
-        check(len(inputs) <= len(names), f'{type(self).__name__} takes {names}, {len(inputs)} inputs were given', 'leave the others out')
-        return dict(zip(names, inputs)) | {n: None for n in names[len(inputs):]}
+        check(len(inputs) <= len(names) and set(named) <= set(names[len(inputs):]), f'{type(self).__name__} takes {names}; {len(inputs)} inputs and {list(named)} were given', 'leave the others out')
+        return dict.fromkeys(names) | dict(zip(names, inputs)) | dict(named)
 
-    def start(self, *inputs, folder=None) -> Run:
+    def start(self, *inputs, folder=None, **named) -> Run: # inputs by place or by name
         "Start a run and return it at once; `run.result()` waits for what it makes. `folder=None` makes a new one."
-        given = self._given(inputs)
+        given = self._given(inputs, named)
         self.check(**given)
         return start_run(self, given, folder)
 
-    def make(self, *inputs, progress: bool = False, **options): # progress: show a bar; options of the method's `stream`
+    def make(self, *inputs, progress: bool = False, **options): # inputs by place or by name; progress: show a bar; further options of the method's `stream`
         "The result, here and now: no thread, no folder, nothing to resume"
-        given = self._given(inputs)
+        given = self._given(inputs, {k: options.pop(k) for k in self.inputs() if k in options})
         self.check(**given)
         stream, shown = self.stream(*given.values(), {}, **options), 0.
         with tqdm(disable=not progress, desc=type(self).__name__) as bar:

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['GRADIENTS', 'EXPERT', 'unrolled', 'forwards', 'adjoint', 'tesla', 'segments', 'Experts', 'expert_examples',
-           'train_experts', 'MTT']
+           'train_experts', 'MTT', 'seconds_each']
 
-# %% ../nbs/12_trajectory.ipynb #8d2409f6
+# %% ../nbs/12_trajectory.ipynb #8674f032
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 import torch, torch.nn.functional as F
@@ -174,7 +175,7 @@ class MTT(Base):
         z, rate = yield from self.learn(stage, state, experts)
         return staged_set([z], [rate], real, self, self)
 
-# %% ../nbs/12_trajectory.ipynb #c167dc8f
+# %% ../nbs/12_trajectory.ipynb #6b28a5bb
 @patch
 def events(self: MTT, stage: Stage, experts=None) -> int:
     "Events of `learn`"
@@ -193,6 +194,37 @@ def learn(self: MTT, stage: Stage, state: dict, experts: Experts | None = None):
         state['at'] = s + 1
         yield Event(total - self.steps + s + 1, total, dict(loss=loss, step_size=state['step_size']), lambda: self.shown(stage, state['z']), 'matching')
     return self.done(stage, state), float(state['step_size'])
+
+@patch
+def parts(self: MTT, stage: Stage) -> dict:
+    "Parts of `learn` whose steps cost alike: name → (events, a stream of them to time)"
+    k, epochs = min(self.together, self.experts), 10**6
+    walk = train_stack(stage.flat, expert_examples(stage.real, self.space, stage.device), replace(EXPERT, epochs=epochs, batch=self.expert_batch), dict(theta=stage.flat.fresh(range(k))), 'rehearsal')
+    trail, state = stage.flat.fresh([0, 1])[:, None].repeat(1, self.kept + 1, 1), {}
+    trail = trail + trail.flip(0) * torch.arange(self.kept + 1, device=stage.device)[None, :, None] # any far target will do
+    self.begin(stage, state)
+    state.update(step_size=torch.tensor(self.step_size, device=stage.device), step_size_v=torch.zeros((), device=stage.device))
+    def matching():
+        for s in range(10**6): yield self.match(stage, state, trail, s)
+    return {'experts': (self.events(stage) - self.steps, walk), 'matching': (self.steps, matching())}
+
+@patch
+def dry_run(self: MTT, *inputs, steps: int = 2, **named) -> dict: # steps of each part to time
+    "What the run would cost: steps, seconds (measured on a few) in all and by part, bytes of trajectories. Nothing is kept."
+    given = self._given(inputs, named)
+    self.check(**given)
+    stage, told = self.prepare(given['real']), {}
+    for name, (count, stream) in self.parts(stage).items():
+        if name != 'experts' or given['experts'] is None: told[name] = dict(steps=count, seconds=round(seconds_each(stream, steps) * count, 1))
+    total, n = sum(t['seconds'] for t in told.values()), sum(t['steps'] for t in told.values())
+    return dict(steps=n, seconds=total, seconds_per_step=total / n, parts=told, trajectory_bytes=4 * self.experts * (self.kept + 1) * stage.flat.length)
+
+def seconds_each(stream, n: int) -> float:
+    "Seconds for each of the next n pulls, after one to warm up"
+    next(stream)
+    began = time.monotonic()
+    for _ in range(n): next(stream)
+    return (time.monotonic() - began) / n
 
 @patch
 def _experts(self: MTT, stage: Stage, state: dict, total: int):
