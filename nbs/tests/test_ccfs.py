@@ -72,6 +72,16 @@ def test_scores_of_other_data_are_refused_in_a_run(inputs, tmp_path):
     with pytest.raises(InputError, match='1,438'): CCFS(ipc=8).check(small, teacher, real.first(100), Difficulty.load(inputs/'hard'))
     assert not list(tmp_path.iterdir())
 
+def test_odd_budgets(inputs):
+    teacher, small, hard, real = Teacher.load(inputs/'teacher'), DistilledSet.load(inputs/'small'), Difficulty.load(inputs/'hard'), load('digits')
+    make = lambda start, **changes: CCFS(protocol='ccfs(epochs=2)', device='cpu', **changes).make(start, teacher, real, hard)
+    few = make(small, ipc=2, alpha=.5, phases=3)                              # one real image a class, for three phases: two have nothing to do
+    assert len(few) == 20 and len(few.provenance['selection']) == 1
+    alone = make(None, ipc=2, alpha=0., phases=2, first='easiest')            # no distilled image at all, the first filter learns the easiest
+    assert len(alone) == 20 and (alone.source == 'real').all() and alone.stage.unique().tolist() == [1, 2]
+    staged = DistilledSet(small.images, small.labels, small.classes, stage=torch.arange(20) % 2)
+    assert make(staged, ipc=3, alpha=2 / 3, phases=1).stage.unique().tolist() == [0, 1, 2]  # phases count on from the stages of the distilled
+
 def test_the_published_scores_load_and_agree(pack, data_folder):
     train, folder = load('cifar10', root=data_folder('cifar-10-batches-py')).train, pack/'difficulty-scores'
     forgetting, cscore = (published(folder/f, train) for f in ('forgetting_CIFAR10.npy', 'cscores_CIFAR10.npz'))
