@@ -238,7 +238,7 @@ def filter_seed(self: Job, j: int) -> int:
     "The seed of a filter's first weights"
     return int(torch.randint(2**31, (1,), generator=seeded(self.m.seed, 'filter', j, 'weights')))
 
-# %% ../nbs/22_ccfs.ipynb #0814cad1
+# %% ../nbs/22_ccfs.ipynb #924df512
 @patch
 def look(self: Job, net, images: Tensor) -> Tensor:
     "Logits of a filter for unaugmented images, (N, classes) on the CPU"
@@ -286,7 +286,7 @@ def need(self: Job, j: int, group: Tensor) -> Tensor:
 def phase_event(self: Job, j: int) -> Event:
     "The event that ends phase `j`: a line in the log and a checkpoint"
     r, steps = self.done[j], self.steps()
-    short = sum(max(0, n - c) for n, c in zip(r['need'], r['chosen'] if self.m.balance else [sum(r['chosen'])]))
+    short = sum(r['need']) - len(r['places'])
     scores = torch.tensor(r['scores'] or [0.])
     shown = {k: r[k] for k in ('all', 'unselected', 'test', 'funnel', 'candidates', 'need', 'chosen')} | dict(phase=j + 1, score=[round(v, 4) for v in scores.quantile(torch.tensor([0, .25, .5, .75, 1.])).tolist()])
     images = lambda: to_unit(self.real.train.images[torch.tensor(r['places'], dtype=torch.long)])

@@ -128,14 +128,14 @@ def strategy_table(rows: dict) -> str: # (coarse, fine) → a row of `evaluate`
     body = ''.join(f'<tr><th>{escape(c)}</th>{"".join(f"<td>{cell(c, f)}</td>" for f in fine)}</tr>' for c in coarse)
     return f'<table><caption>{escape(next(iter(rows.values()))["protocol"])}</caption><thead><tr><th></th>{"".join(f"<th>{escape(f)}</th>" for f in fine)}</tr></thead><tbody>{body}</tbody></table>'
 
-# %% ../nbs/33_plots_ccfs.ipynb #f26741ba
+# %% ../nbs/33_plots_ccfs.ipynb #12947719
 def agreement_plot(pairs: dict) -> Plot: # title → (ours, theirs), two `Difficulty` of the same images
     "Rank against rank for pairs of scores, a panel a pair, Spearman's correlation in the title"
     for a, b in pairs.values(): check(a.data == b.data, f'{a.name!r} and {b.name!r} are scores of different images', 'compare scores of the same images; .part(whole, part) takes those of a subset')
     fig, axes = plot(1, len(pairs), 2.2, 2.1)
     for ax, (title, (a, b)) in zip(axes[0], pairs.items()):
         x, y = (100 * mean_ranks(s.harder).numpy() / len(s) for s in (a, b))
-        ax.plot(x, y, '.', color=AMBER, alpha=min(1, 300 / len(x)), ms=2, mew=0, rasterized=True)
+        ax.plot(x, y, '.', color=AMBER, alpha=min(1, 1500 / len(x)), ms=2, mew=0, rasterized=True)
         ax.set(title=f'{title}: {spearman(a, b):.2f}', xlabel='our rank, % (right: hard)', xlim=(0, 100), ylim=(0, 100))
     axes[0, 0].set_ylabel('their rank, %')
     return fig
