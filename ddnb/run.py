@@ -18,7 +18,7 @@ from .basics import InputError, atomic, check, escape, load_tensors, patch, save
 from .load import RealData, data_home, reload
 from .config import _leaves, check_names, check_types, class_path, differences, find_class, from_config, load_state, save_state, to_config
 
-# %% ../nbs/04_run.ipynb #13b32441
+# %% ../nbs/04_run.ipynb #5e2192c1
 @dataclass
 class Event:
     "What a method says after a step"
@@ -27,6 +27,7 @@ class Event:
     scalars: dict = field(default_factory=dict)  # name → number, or tensor of one or a few numbers still on the device
     images: Callable[[], Tensor] | None = None   # gives (N, C, H, W) in [0, 1] when called
     note: str = ''                               # where in the run this is: 'block 3 of 5'
+    labels: tuple = ()                           # class of each image, where the images have classes
 
     def read(self) -> dict:
         "The scalars as plain numbers and lists (this waits for the device)"
@@ -120,7 +121,7 @@ def __iter__(self: Run):
         while i < len(self.events): yield self.events[i]; i += 1
         if not self.alive and i >= len(self.events): return
 
-# %% ../nbs/04_run.ipynb #2c3b4e72
+# %% ../nbs/04_run.ipynb #b037828f
 @patch
 def _say(self: Run, status: str, **more):
     "Write `status.json`"
@@ -144,6 +145,7 @@ def _look(self: Run, event: Event, must=False):
     if event.images is not None and (must or now - self._previewed >= self.preview_every):
         x, self._previewed = event.images()[:self.preview_images], now
         row['preview'], row['tiles'] = f'previews/{event.step:08d}.png', [len(x), x.shape[-1]]
+        if event.labels: row['labels'] = [int(y) for y in event.labels[:len(x)]]
         with atomic(self.folder/row['preview']) as p: sheet(x, zoom=1).save(p, 'PNG')
     with open(self.folder/'events.jsonl', 'a') as f: f.write(json.dumps(row) + '\n')
     self.last = row
