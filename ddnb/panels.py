@@ -99,7 +99,7 @@ def sentence(watch: Watch) -> str:
         elsewhere='Another process is at work on this run. The panel follows its folder; pause and stop it there.',
         failed='', done=f'Done. The result is in {folder/"result"}, and run.result() gives it.')[watch.state]
 
-# %% ../nbs/31_panels.ipynb #449350fc
+# %% ../nbs/31_panels.ipynb #bc150ee7
 STYLE = '''<style>
 .ddnb { max-width: 1180px; color: var(--jp-ui-font-color1, #222); font: 13px/1.4 var(--jp-ui-font-family, system-ui, sans-serif); font-variant-numeric: tabular-nums; padding: 2px 2px 6px }
 .ddnb .widget-box, .ddnb.widget-box, .ddnb .widget-html, .ddnb .widget-html-content { overflow: visible }
@@ -116,7 +116,7 @@ STYLE = '''<style>
 .ddnb-stack { position: relative; flex: none } .ddnb-stack img { image-rendering: pixelated; margin: 0; max-width: none; object-fit: fill; display: block }
 .ddnb-over { position: absolute; inset: 0 } .ddnb-over span { position: absolute; box-sizing: border-box } .ddnb-over .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; text-align: right; font-size: 12px }
 .ddnb-over .unsure { border: 2px solid #d98e04 } .ddnb-head { font-weight: 500; font-size: 12px; margin-bottom: 3px } .ddnb-hidden { display: none !important }
-.ddnb .widget-slider { height: 26px; margin: 0 } .ddnb label.widget-label { font-size: 12px } .ddnb code { font-size: 12px }
+.ddnb-time { margin: 4px 0 } .ddnb .widget-slider { height: 26px; margin: 0 } .ddnb label.widget-label { font-size: 12px } .ddnb code { font-size: 12px }
 </style>'''
 
 def html(value: str = '', *classes: str) -> W.HTML:
@@ -137,13 +137,13 @@ def button(text: str, tip: str, f) -> W.Button:
     b.on_click(lambda _: f())
     return b
 
-# %% ../nbs/31_panels.ipynb #c90a78f5
+# %% ../nbs/31_panels.ipynb #cf2f25c5
 class RunBar:
     "Start, Pause, Resume, Stop; progress, speed, time left, memory; what is going on, or what went wrong and what to do"
     def __init__(self, panel):
         self.panel, self.failure = panel, None
         self.go = button('▶ Resume', 'Go on from here', self._go)
-        self.hold = button('⏸ Pause', 'Rest after the present step', lambda: self._tell('pause'))
+        self.hold = button('❚❚ Pause', 'Rest after the present step', lambda: self._tell('pause'))
         self.end = button('■ Stop and keep', 'End after the present step and keep a checkpoint', lambda: self._tell('stop'))
         self.facts, self.said = html('', 'ddnb-facts'), html('', 'ddnb-said', 'ddnb-quiet')
         self.box = W.VBox([row(self.go, self.hold, self.end, self.facts), self.said])
@@ -221,12 +221,12 @@ class Grid:
         said = f'{name}, image {k + 1}' + (f': {hint[0]}' if hint else '')
         return f'<span title="{escape(said)}" class="{"unsure" if hint and hint[1] else ""}" style="left:{x}px;top:{y}px;width:{cell - 1}px;height:{cell - 1}px"></span>'
 
-# %% ../nbs/31_panels.ipynb #1adaae49
+# %% ../nbs/31_panels.ipynb #dbddb3c3
 class TimeSlider:
     "A slider over recorded steps. `at` is the step that everything shows."
     def __init__(self, panel):
         self.panel, self.steps, self.busy = panel, [0], None
-        self.slider = W.IntSlider(0, 0, 1, readout=False, layout=W.Layout(width='420px'))
+        self.slider = W.IntSlider(0, 0, 1, readout=False, layout=W.Layout(width='380px'))
         self.live = W.ToggleButton(True, description='● live', tooltip='Follow the run')
         self.said = html()
         move = lambda by: lambda: setattr(self.slider, 'value', min(max(self.slider.value + by, 0), len(self.steps) - 1))
@@ -296,7 +296,7 @@ class Painted:
 
     def _repr_mimebundle_(self, **kwargs): return self.box._repr_mimebundle_(**kwargs)
 
-# %% ../nbs/31_panels.ipynb #e43f3d00
+# %% ../nbs/31_panels.ipynb #ae4e2b50
 class Panel(Painted):
     "A run, live or from its folder: controls, images, charts and one slider. `Panel.of(run)`, `Panel.open(folder)`, or `run` as the last line of a cell."
     kinds = {} # method's name → class of its panel
@@ -308,8 +308,9 @@ class Panel(Painted):
         self.watches, self.names = [Watch(r) for r in runs], list(names) or [r.folder.name for r in runs]
         self.bar, self.time, self.notice = RunBar(self), TimeSlider(self), html('', 'ddnb-said', 'ddnb-quiet')
         self.classes = [classes_of(r) for r in runs]
-        exports = row(*(button(f'⤓ {n}', tip, lambda n=n: self.ask(lambda: self._export(n))) for n, (tip, _) in EXPORTERS.items()), self.notice)
-        self.box = W.VBox([html(STYLE), self.bar.box, self.build(), self.time.box, exports])
+        exports = [button(f'⤓ {n}', tip, lambda n=n: self.ask(lambda: self._export(n))) for n, (tip, _) in EXPORTERS.items()]
+        self.time.box.children += tuple(exports)
+        self.box = W.VBox([html(STYLE), self.bar.box, self.build(), self.time.box, self.notice])
         self.begin()
 
     @staticmethod
@@ -353,20 +354,23 @@ class Panel(Painted):
         of = max(w.of for w in self.watches)
         return ''.join(chart(self.lines(k), self.words.get(k, k), (0, of), log='loss' in k or k in ('ce', 'bn'), now=at, words='step' if k == keys[-1] else None, height=132 if k == keys[-1] else 112) for k in keys)
 
-# %% ../nbs/31_panels.ipynb #c6bb4e22
+# %% ../nbs/31_panels.ipynb #cd50b434
 @patch
 def once(self: Panel):
     "Look at the runs and bring all widgets to the present state"
     for w in self.watches: w.refresh()
     events = [e for w in self.watches for e in list(w.run.events)]
-    self.time.paint(sorted({e['step'] for e in events if 'preview' in e} or {e['step'] for e in events}), max(w.of for w in self.watches))
+    steps = {e['step'] for e in events if 'preview' in e} or {e['step'] for e in events}
+    steps |= {w.run.last['step'] for w in self.watches if w.run.last and not w.run.alive} # where it rests
+    self.time.paint(sorted(steps), max(w.of for w in self.watches))
+    (self.time.live.remove_class if any(w.state not in ('done', 'stopped', 'failed', 'interrupted') for w in self.watches) else self.time.live.add_class)('ddnb-hidden')
     self.bar.paint()
     self.paint(self.time.at)
 
 @patch
 def pace(self: Panel): return .1 if any(w.run.alive for w in self.watches) else 1.
 @patch
-def failed(self: Panel, error): self.bar.failure = error; self.bar.paint()
+def failed(self: Panel, error): self.bar.said.value = complaint(InputError(f'The panel could not be drawn ({type(error).__name__}: {error})', 'the run goes on; Panel.open(run.folder) builds the panel again'))
 
 @patch
 def carry_on(self: Panel):

@@ -41,7 +41,7 @@ def judge_of(run: Run):
         if kept['kind'] == 'saved' and hasattr(cls := find_class(kept['type']), 'logits'): return cls.load(run.folder/'inputs'/name)
     raise InputError('this run keeps no teacher', 'ask one yourself: teacher.logits(images)')
 
-# %% ../nbs/31_recovery_panel.ipynb #804848ef
+# %% ../nbs/31_recovery_panel.ipynb #72115de1
 class RecoveryPanel(Panel, shows=('CDA',)):
     "A recovery: images as they form, the crop schedule, losses and the mismatch of each layer, on one slider; one run or two"
     def build(self):
@@ -79,8 +79,8 @@ class RecoveryPanel(Panel, shows=('CDA',)):
         shapes, many = [], len(self.watches) > 1
         for w, name, colour in zip(self.watches, self.names, self.colours()):
             points = self._points(w.run, of)
-            if points: shapes += [Band(points, colour), Line(name if many else 'from', [p[:2] for p in points], colour)]
-        return chart(shapes, "crop area, share of the image (the band that crops are drawn from)", (0, of), (0, 1), now=at) if shapes else ''
+            if points: shapes += [Band(points, colour), Line(name if many else '≥', [p[:2] for p in points], colour)]
+        return chart(shapes, 'area of the crops, share of the image', (0, of), (0, 1), now=at) if shapes else ''
 
     def _points(self, run, of):
         key = (str(run.folder), of)
