@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WIDTH', 'LEFT', 'RIGHT', 'brief', 'ticks', 'Line', 'Band', 'place', 'thin', 'ink', 'text', 'shorten', 'chart', 'bars',
-           'boxes_over', 'centres', 'heat']
+           'bin_width', 'histogram', 'boxes_over', 'centres', 'heat']
 
 # %% ../nbs/30_svg.ipynb #b8fca310
 import bisect, math
@@ -157,6 +157,31 @@ def bars(groups: dict,               # name → (values, colour); lists of one l
         if n <= 12 or i in (0, n - 1): out.append(text(LEFT + (i + .5) * each, bottom + 15, str(i + 1), 'middle', faint=True))
     out.append(text(right + 24, bottom + 15, words, faint=True))
     out += [text(right + 8, up + 12 + 13 * k, shorten(name, 16), colour=colour, weight=600) for k, (name, (_, colour)) in enumerate(groups.items()) if m > 1]
+    return _svg(WIDTH, height, out, title)
+
+# %% ../nbs/30_svg.ipynb #5f0dda6b
+def bin_width(n: int) -> float: "Pixels of one of n bins"; return (WIDTH - RIGHT - LEFT) / n
+
+def histogram(counts: list,         # of all, by bin
+              parts: dict,          # name → counts, stacked from below
+              edges: list,          # of the bins, one more than counts
+              title: str, words: str, height: int = 150, chosen: int | None = None, colour: str = AMBER) -> str: # chosen: a bin to mark
+    "Counts by bin as an `<svg>` element; a square root scale keeps small parts visible"
+    up, bottom, each, right = 24, height - 20, bin_width(len(counts)), WIDTH - RIGHT
+    root, back = lambda v: math.sqrt(max(v, 0)), max(max(counts, default=1), 1)
+    y = lambda v: round(bottom - root(v) / root(back) * (bottom - up - 2), 1)
+    box = lambda i, lo, hi, fill, strength: f'<rect x="{LEFT + i * each + .5:.1f}" y="{y(hi)}" width="{each - 1:.1f}" height="{max(0, y(lo) - y(hi)):.1f}" fill="{fill}" opacity="{strength:.2f}"/>'
+    out = [text(0, 12, title, weight=500)] + _axes(None, y, (), [v for v in ticks(0, back, most=2)], up, bottom, None)
+    out += [box(i, 0, c, GREY, .4) for i, c in enumerate(counts)]
+    below = [0] * len(counts)
+    for k, (name, part) in enumerate(parts.items()):
+        strength = .35 + .65 * (k + 1) / len(parts)
+        out += [box(i, below[i], below[i] + c, colour, strength) for i, c in enumerate(part) if c]
+        below = [a + b for a, b in zip(below, part)]
+        out.append(f'<rect x="{right + 8}" y="{up + 13 * k}" width="9" height="9" fill="{colour}" opacity="{strength:.2f}"/>' + text(right + 21, up + 9 + 13 * k, shorten(name, 14)))
+    if chosen is not None: out.append(f'<rect x="{LEFT + chosen * each:.1f}" y="{up - 3}" width="{each:.1f}" height="{bottom - up + 3}" fill="none" stroke="currentColor"/>')
+    for i in (0, len(counts) // 2, len(counts)): out.append(text(round(LEFT + i * each, 1), bottom + 15, brief(edges[i]), 'middle', faint=True))
+    out.append(text(right + 24, bottom + 15, words, faint=True))
     return _svg(WIDTH, height, out, title)
 
 # %% ../nbs/30_svg.ipynb #f1032990

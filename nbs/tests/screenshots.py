@@ -9,37 +9,39 @@ from pathlib import Path
 from ddnb.all import *
 from ddnb.panels import Panel
 from ddnb.recovery_panel import RecoveryPanel
+from ddnb.schedule_panel import SchedulePanel
 real = load('digits')
 home = Path({home!r})
-if not (home/'teacher').exists(): squeeze(real, epochs=12, progress=False).save(home/'teacher')
+if not (home/'teacher'/'teacher.json').exists(): squeeze(real, epochs=12, progress=False).save(home/'teacher')
 teacher = Teacher.load(home/'teacher')
 def made(name, **how): return CDA.preset('digits', **how).start(teacher, folder=home/name)
 '''
-SCENES = { # name → the cell that shows it, and what to do before the picture is taken
-    'recovery': ("r = made('cosine', steps=200)\nr.wait()\nr", lambda page: None),
-    'compare': ("a, b = made('cosine', steps=200).wait(), made('constant', steps=200, schedule=constant()).wait()\nRecoveryPanel(a, b)", lambda page: None),
+SCENES = { # name → the cell that shows the panel
+    'recovery': "made('cosine', steps=200).wait()",
+    'compare': "RecoveryPanel(Run.open(home/'cosine'), made('constant', steps=200, schedule=constant()).wait())",
+    'schedules': "SchedulePanel(schedule=cosine(.6))",
 }
+THEMES = dict(light='JupyterLab Light', dark='JupyterLab Dark')
 
-def take(out, names=(), themes=(False, True)):
-    "One PNG a scene and theme in `out`, cut to the panel"
-    out = Path(out)
+def take(out, names=(), home=None):
+    "One PNG a scene and theme in `out`, cut to the panel; says where content is wider than its room. `home` keeps the runs for the next time."
+    out, names = Path(out), names or list(SCENES)
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as home:
-        for dark in themes:
-            for name in names or SCENES:
-                cell, act = SCENES[name]
-                notebook(Path(home)/f'{name}.ipynb', PREPARE.format(home=str(Path(home)/'work')), cell)
-                with Lab(home, dark) as lab, browser(height=1100) as page:
-                    open_notebook(page, lab, f'{name}.ipynb')
-                    run_all(page, 300_000)
-                    page.wait_for_selector('.ddnb', timeout=30_000)
-                    act(page)
-                    time.sleep(1.5)
-                    wide = page.evaluate("() => { const e = [...document.querySelectorAll('.jp-OutputArea-output')].filter(e => e.querySelector('.ddnb')); return e.map(x => [x.scrollWidth, x.clientWidth]) }")
-                    panel = page.locator('.ddnb').last
+    with tempfile.TemporaryDirectory() as scratch:
+        home = Path(home or scratch)
+        notebook(home/'scenes.ipynb', PREPARE.format(home=str(home)), *(SCENES[n] for n in names))
+        with Lab(home) as lab, browser(height=1400) as page:
+            open_notebook(page, lab, 'scenes.ipynb')
+            run_all(page, 400_000)
+            for theme, title in THEMES.items():
+                page.evaluate("t => window.jupyterapp.commands.execute('apputils:change-theme', {theme: t})", title)
+                time.sleep(2)
+                for i, name in enumerate(names):
+                    panel = page.locator('.jp-OutputArea-output > .ddnb, .jp-OutputArea-output .ddnb').nth(i)
                     panel.scroll_into_view_if_needed()
-                    panel.screenshot(path=str(out/f'{name}-{"dark" if dark else "light"}.png'))
-                    page.screenshot(path=str(out/f'page-{name}-{"dark" if dark else "light"}.png'))
-                    print(name, 'dark' if dark else 'light', 'output area: content, room =', wide, page.said[:3], failures(page))
+                    time.sleep(1)
+                    panel.screenshot(path=str(out/f'{name}-{theme}.png'))
+                    print(name, theme, 'content and room:', panel.evaluate("e => { const o = e.closest('.jp-OutputArea-output'); return [o.scrollWidth, o.clientWidth] }"))
+            print('console:', page.said, 'cells:', failures(page))
 
-if __name__ == '__main__': take(sys.argv[1] if len(sys.argv) > 1 else ROOT/'nbs'/'images', sys.argv[2:])
+if __name__ == '__main__': take(sys.argv[1] if len(sys.argv) > 1 else ROOT/'nbs'/'images', sys.argv[2:], None)
