@@ -67,7 +67,7 @@ class Watch:
 def _sheet(path, n, size):
     with Image.open(path) as picture: return untile(picture.convert('RGB'), n, size)
 
-# %% ../nbs/31_panels.ipynb #dd207463
+# %% ../nbs/31_panels.ipynb #8b4ab831
 def speed(events: list) -> float:
     "Steps a second over the last three seconds of recorded events, 0 where they don't tell"
     if len(events) < 2: return 0.
@@ -97,9 +97,9 @@ def sentence(watch: Watch) -> str:
         stopping='Stopping after this step; a checkpoint is kept.', stopped=f'Stopped at {at} with a checkpoint. Resume carries it on.',
         interrupted=f'The process that made this run has ended. Resume goes on from the last checkpoint at or before {at}.',
         elsewhere='Another process is at work on this run. The panel follows its folder; pause and stop it there.',
-        failed='', done=f'Done. The result is in {folder/"result"}, and run.result() gives it.')[watch.state]
+        failed='', done='Done: run.result() gives what it made.')[watch.state]
 
-# %% ../nbs/31_panels.ipynb #bc150ee7
+# %% ../nbs/31_panels.ipynb #324d30d6
 STYLE = '''<style>
 .ddnb { max-width: 1180px; color: var(--jp-ui-font-color1, #222); font: 13px/1.4 var(--jp-ui-font-family, system-ui, sans-serif); font-variant-numeric: tabular-nums; padding: 2px 2px 6px }
 .ddnb .widget-box, .ddnb.widget-box, .ddnb .widget-html, .ddnb .widget-html-content { overflow: visible }
@@ -116,7 +116,7 @@ STYLE = '''<style>
 .ddnb-stack { position: relative; flex: none } .ddnb-stack img { image-rendering: pixelated; margin: 0; max-width: none; object-fit: fill; display: block }
 .ddnb-over { position: absolute; inset: 0 } .ddnb-over span { position: absolute; box-sizing: border-box } .ddnb-over .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; text-align: right; font-size: 12px }
 .ddnb-over .unsure { border: 2px solid #d98e04 } .ddnb-head { font-weight: 500; font-size: 12px; margin-bottom: 3px } .ddnb-hidden { display: none !important }
-.ddnb-time { margin: 4px 0 } .ddnb .widget-slider { height: 26px; margin: 0 } .ddnb label.widget-label { font-size: 12px } .ddnb code { font-size: 12px }
+.ddnb .noUi-connect { background: #3b6fb6 } .ddnb-charts .widget-html-content { display: flex; flex-flow: row wrap; gap: 4px 24px } .ddnb-tall { width: 416px } .ddnb .widget-slider { height: 26px; margin: 0 } .ddnb label.widget-label { font-size: 12px } .ddnb code { font-size: 12px }
 </style>'''
 
 def html(value: str = '', *classes: str) -> W.HTML:
@@ -252,12 +252,16 @@ class TimeSlider:
         finally: self.busy = None
         self.said.value = f'<span style="display:inline-block;min-width:150px">step <b>{self.at:,}</b> of {of:,}</span>'
 
-# %% ../nbs/31_panels.ipynb #d69b2dd4
+# %% ../nbs/31_panels.ipynb #cf792546
 class Painted:
     "Something with widgets that a thread of its own keeps up to date. Subclasses have a `box` and draw in `once`."
+    def __new__(cls, *args, **kwargs):
+        self = super().__new__(cls) # these are there before a subclass makes its first widget
+        self._lock, self._woken, self._asked, self.closed = threading.RLock(), threading.Event(), [], False
+        return self
+
     def begin(self):
         "Draw once, now, and whenever something changes"
-        self._lock, self._woken, self._asked, self.closed = threading.RLock(), threading.Event(), [], False
         self.box.add_class('ddnb')
         self.refresh()
         self._thread = threading.Thread(target=self._work, daemon=True, name=f'ddnb {type(self).__name__}')
@@ -296,7 +300,7 @@ class Painted:
 
     def _repr_mimebundle_(self, **kwargs): return self.box._repr_mimebundle_(**kwargs)
 
-# %% ../nbs/31_panels.ipynb #ae4e2b50
+# %% ../nbs/31_panels.ipynb #047bd951
 class Panel(Painted):
     "A run, live or from its folder: controls, images, charts and one slider. `Panel.of(run)`, `Panel.open(folder)`, or `run` as the last line of a cell."
     kinds = {} # method's name → class of its panel
@@ -328,14 +332,15 @@ class Panel(Painted):
 
     def build(self) -> W.Widget:
         "The widgets between the run bar and the slider, made once"
-        self.grids, self.chart = [Grid(n if len(self.watches) > 1 else '') for n in self.names], html()
+        self.grids, self.chart = [Grid(n if len(self.watches) > 1 else '') for n in self.names], html('', 'ddnb-charts')
+        if len(self.watches) == 1: self.chart.add_class('ddnb-tall') # beside one grid in a column, under two side by side
         return row(*(g.box for g in self.grids), self.chart, kind='ddnb-body')
 
     def paint(self, at: int):
         "Bring these widgets to step `at`"
         for w, grid, classes in zip(self.watches, self.grids, self.classes):
             e = w.at(at, 'preview')
-            if e: grid.show(*w.frame(at), classes, self.hints(w, at), width=440 if len(self.watches) == 1 else 330, key=(str(w.run.folder), e['preview'], self.asking))
+            if e: grid.show(*w.frame(at), classes, self.hints(w, at), key=(str(w.run.folder), e['preview'], self.asking))
         self.chart.value = self.charts(at)
 
     asking = False # do the images carry hints?

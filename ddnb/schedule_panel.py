@@ -37,13 +37,13 @@ def expression(schedule) -> str: # a Schedule or Reversed
     said += [f'{k}={getattr(s, k):g}' for k, usual in (('lo', .08), ('hi', 1.)) if getattr(s, k) != usual]
     return f'{s.kind}({", ".join(said)})'
 
-# %% ../nbs/31_schedule_panel.ipynb #149adb85
+# %% ../nbs/31_schedule_panel.ipynb #0884f34d
 KINDS = dict(cosine=cosine, linear=linear, step=step, constant=constant)
 
 class ScheduleControls:
     "Kind, milestone and bounds of one schedule, with a reset"
     def __init__(self, start, changed, colour: str, title: str):
-        wide, style = W.Layout(width='290px'), dict(description_width='70px')
+        wide, style = W.Layout(width='330px'), dict(description_width='70px')
         self.start, self.colour = start, colour
         self.kind = W.Dropdown(options=list(KINDS), description='schedule', layout=wide, style=style)
         self.back = W.Checkbox(description='run backwards', indent=False, layout=W.Layout(width='130px'))
@@ -65,7 +65,7 @@ class ScheduleControls:
         made = constant(lo, hi) if self.kind.value == 'constant' else KINDS[self.kind.value](round(self.milestone.value, 2), lo, hi)
         return reverse(made) if self.back.value else made
 
-# %% ../nbs/31_schedule_panel.ipynb #2f99fc6c
+# %% ../nbs/31_schedule_panel.ipynb #188476e1
 class SchedulePanel(Painted):
     "Crop schedules under your hands: band, sampled boxes, heat map of centres, whole-image crops and mean area, and the code"
     def __init__(self, images=None,              # (N, C, S, S) uint8 or floats in [0, 1]; None: real digits
@@ -112,7 +112,7 @@ class SchedulePanel(Painted):
         size, (lo, hi) = x.shape[-1], c.schedule(min(progress, 1 - 1e-9))
         boxes, many = (sample_boxes(c.schedule, progress, n, size, self.seed) for n in (self.count.value, 500))
         head = lambda t: f'<div class="ddnb-head">{t}</div>'
-        return f'<div style="display:flex;gap:14px;margin-bottom:12px"><div>{head(f"{len(boxes)} crops of {lo:.2f}–{hi:.2f}, {what}")}{boxes_over(x, boxes, side)}</div><div>{head("centres of 500 crops")}{heat(centres(many, size), c.colour, side, "centres of 500 crops")}</div></div>'
+        return f'<div style="display:flex;gap:14px;margin-bottom:12px"><div>{head(f"{len(boxes)} crops of {lo:.2f}–{hi:.2f}, {what}")}{boxes_over(x, boxes, side)}</div><div>{head("centres of 500 crops")}{heat(centres(many, size)**.5, c.colour, side, "centres of 500 crops")}</div></div>'
 
     def _curves(self, shown, size) -> str:
         found = [(c, self._known(c.schedule, size)) for c in shown]

@@ -10,16 +10,30 @@ from ddnb.all import *
 from ddnb.panels import Panel
 from ddnb.recovery_panel import RecoveryPanel
 from ddnb.schedule_panel import SchedulePanel
+from ddnb.runs_panel import RunsPanel
+from ddnb.studio import Studio
+from ddnb.stages_panel import StagesPanel
+from ddnb.selection_panel import SelectionPanel
 real = load('digits')
 home = Path({home!r})
 if not (home/'teacher'/'teacher.json').exists(): squeeze(real, epochs=12, progress=False).save(home/'teacher')
 teacher = Teacher.load(home/'teacher')
-def made(name, **how): return CDA.preset('digits', **how).start(teacher, folder=home/name)
+def made(name, **how): return CDA.preset('digits', **how).start(teacher, folder=home/'runs'/name)
 '''
+# the small method that a panel's own page defines: its cells up to the panel
+TOY = """import nbformat
+cells = [c.source for c in nbformat.read({{root!r}} + '/nbs/{0}.ipynb', 4).cells if c.cell_type == 'code']
+cells = cells[:1 + max(i for i, c in enumerate(cells) if 'class {1}' in c)]
+exec('\\n'.join(c for c in cells if not c.startswith('#| export') and not c.startswith('#| default_exp')))
+{2}"""
 SCENES = { # name → the cell that shows the panel
     'recovery': "made('cosine', steps=200).wait()",
-    'compare': "RecoveryPanel(Run.open(home/'cosine'), made('constant', steps=200, schedule=constant()).wait())",
+    'compare': "RecoveryPanel(Run.open(home/'runs'/'cosine'), made('constant', steps=200, schedule=constant()).wait())",
     'schedules': "SchedulePanel(schedule=cosine(.6))",
+    'runs': "RunsPanel(home/'runs')",
+    'studio': "Studio(home/'studio')",
+    'stages': TOY.format('31_stages_panel', 'Patches', 'StagesPanel(run)'),
+    'selection': TOY.format('31_selection_panel', 'Hardness', 'p = SelectionPanel(run)\np.bars[12].click()\np'),
 }
 THEMES = dict(light='JupyterLab Light', dark='JupyterLab Dark')
 
@@ -29,7 +43,7 @@ def take(out, names=(), home=None):
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(home or scratch)
-        notebook(home/'scenes.ipynb', PREPARE.format(home=str(home)), *(SCENES[n] for n in names))
+        notebook(home/'scenes.ipynb', PREPARE.format(home=str(home)), *(SCENES[n].replace('{root!r}', repr(str(ROOT))) for n in names))
         with Lab(home) as lab, browser(height=1400) as page:
             open_notebook(page, lab, 'scenes.ipynb')
             run_all(page, 400_000)
