@@ -119,7 +119,7 @@ class CDA(Method):
             if block.name not in pieces: yield from self._recover(block, i, len(todo), teacher, match, state)
         return gather(todo, pieces, teacher, self)
 
-# %% ../nbs/10_cda.ipynb #9d732cf6
+# %% ../nbs/10_cda.ipynb #30b72df2
 @patch
 def _recover(self: CDA, block, i, of, teacher, match, state):
     "Recover one block, from where `state` stands; its images become a piece"
@@ -136,7 +136,7 @@ def _recover(self: CDA, block, i, of, teacher, match, state):
         if s + 1 == self.steps:
             state['pieces'][block.name] = show().cpu()
             for k in ('at', 'x', 'opt'): del state[k]
-        yield Event(i * self.steps + s + 1, of * self.steps, {k: v.detach() for k, v in parts.items()}, show, f'block {i + 1} of {of}')
+        yield Event(i * self.steps + s + 1, of * self.steps, {k: v.detach() for k, v in parts.items()}, show, f'block {i + 1} of {of}', block.labels)
 
 @patch
 def _begin(self: CDA, block, teacher, state):

@@ -27,6 +27,7 @@ class Event:
     scalars: dict = field(default_factory=dict)  # name → number, or tensor of one or a few numbers still on the device
     images: Callable[[], Tensor] | None = None   # gives (N, C, H, W) in [0, 1] when called
     note: str = ''                               # where in the run this is: 'block 3 of 5'
+    labels: tuple = ()                           # class of each image, where the images have classes
     part: bool = False                           # does a part of the run end here? It is recorded and a checkpoint kept, whatever the time
 
     def read(self) -> dict:
@@ -145,6 +146,7 @@ def _look(self: Run, event: Event, must=False):
     if event.images is not None and (must or now - self._previewed >= self.preview_every):
         x, self._previewed = event.images()[:self.preview_images], now
         row['preview'], row['tiles'] = f'previews/{event.step:08d}.png', [len(x), x.shape[-1]]
+        if event.labels: row['labels'] = [int(y) for y in event.labels[:len(x)]]
         with atomic(self.folder/row['preview']) as p: sheet(x, zoom=1).save(p, 'PNG')
     with open(self.folder/'events.jsonl', 'a') as f: f.write(json.dumps(row) + '\n')
     self.last = row
