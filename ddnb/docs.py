@@ -111,14 +111,14 @@ def entries(source: str, path: str = '') -> list: # Python source, of a module o
         elif isinstance(n, ast.ClassDef) and not n.name.startswith('_'): out.append(_class(n, comments))
     return out
 
-# %% ../nbs/43_docs.ipynb #cec0b1cc
+# %% ../nbs/43_docs.ipynb #267f2b24
 COMMON = dict(
     seed='whole number; equal seeds give equal results', generator='a torch.Generator: where the random numbers come from', device="'auto', 'cpu', 'cuda', … (see `pick_device`)",
     folder='path of a folder', path='path of a file', root="folder that holds the data set's files", size='pixels along a side of the square image', channels='channels of an image',
     mean='mean of each channel over the training images', std='standard deviation of each channel over the training images', precision="'float32' or 'bf16'",
     net="a network, or its name for `make_net`", nets="names of networks for `make_net`", real='the real data, what `load` gives', teacher='a `Teacher`, what `squeeze` gives', small='a `DistilledSet` or an `ImageSet`',
     rows='rows of `evaluate`', state='what a broken run left, or an empty dict (see `Method`)', watch='called after each step, see `train`', stats="BatchNorm of the teacher: 'running' or 'batch' statistics",
-    classes='class names in the order of the labels, or how many there are', progress='show a progress bar', labels='(N,) class numbers', steps='steps of the run', epoch='counted from 0', repeats='students a row, each with its own seed',
+    classes='class names in the order of the labels, or how many there are', progress='show a progress bar', labels='(N,) class numbers', steps='steps of the run', epoch='counted from 0', recipe='a `Recipe`: how a network is trained', protocol='a `Protocol`, or its name', images='(N, C, S, S), bytes or floats in [0, 1]', repeats='students a row, each with its own seed',
     lo='lower bound of the crop, share of the area', hi='upper bound of the crop, share of the area', milestone='share of the run after which the lower bound stays at `lo`', schedule='a crop schedule: progress in [0, 1] → (lower, upper)')
 
 def undocumented(source: str) -> list: # of a module

@@ -85,7 +85,7 @@ def reference(source: str, module: str, project: Project) -> str: # an exported 
     found = [entry_page(e, module, project) for e in entries(source)]
     return '\n'.join([f'```{{py:currentmodule}} {project.library.name}.{module}\n```', *found]) if found else ''
 
-# %% ../nbs/44_site.ipynb #7814d8f6
+# %% ../nbs/44_site.ipynb #082c0985
 _TAGS = {('echo', 'false'): 'remove-input', ('output', 'false'): 'remove-output', ('include', 'false'): 'remove-cell', ('code-fold', 'true'): 'hide-input', ('hide_input', ''): 'remove-input', ('hide_output', ''): 'remove-output'}
 _GONE = {'hide', 'default_exp', 'exporti'}
 
@@ -102,6 +102,8 @@ def page(notebook, project: Project) -> dict: # path of an .ipynb file
         if c['cell_type'] != 'code' or said.keys() & _GONE or not source.strip() or source.startswith('_all_ ='): continue
         tags = [tag for (k, v), tag in _TAGS.items() if said.get(k, '-').lower() == v]
         if _only_imports(source) and not c['outputs']: tags.append('hide-input')
+        for o in c['outputs']:
+            if 'text/markdown' in (data := o.get('data', {})): data['text/markdown'] = prose(''.join(data['text/markdown']), project, module)
         cells.append(dict(c, id=f'c{len(cells)}', source=source, metadata=dict(tags=tags)))
         if 'export' in said and (text := reference(source, module, project)): cells.append(markdown(text))
     meta = {k: v for k, v in nb['metadata'].items() if k in ('kernelspec', 'widgets')}
@@ -139,7 +141,7 @@ def contents(project: Project, extra=()) -> str: # names of further pages
         if listed: out.append('\n'.join(['```{toctree}', ':hidden:', f':caption: {heading}', '', *listed, '```']))
     return '\n\n'.join(out)
 
-# %% ../nbs/44_site.ipynb #e7ee8f84
+# %% ../nbs/44_site.ipynb #d7068b9a
 def _mathjax() -> Path:
     "The file of MathJax that holds everything"
     return next(Path(f.locate()) for f in importlib.metadata.files('sphinx-mathjax-offline') if f.name == 'tex-svg.js')
@@ -166,19 +168,21 @@ h1 + blockquote { border: 0; background: none; padding: 0; margin: -.4rem 0 1.6r
 .content { width: 52em } article p, article li { hyphens: manual }
 div.cell { margin: 1rem 0 } div.cell_input { border: 0; border-left: 3px solid var(--color-background-border); border-radius: 0 }
 div.cell_output { margin: .4rem 0 0; padding: 0; overflow-x: auto } div.cell_output pre { background: none; border: 0; padding: .2rem .6rem; font-size: 82%; line-height: 1.35 }
-div.cell_output svg { max-width: 100%; height: auto } div.cell_output img { image-rendering: pixelated; max-width: 100% }
+div.cell_output svg { max-width: 100%; height: auto } div.cell_output img { max-width: 100% }
 div.cell_output img[src$=".png"] { background: white; border-radius: 3px }
 div.cell_output table, article table.dataframe { border-collapse: collapse; font-size: 85%; font-variant-numeric: tabular-nums; width: auto; margin: .3rem 0 }
 div.cell_output th, div.cell_output td { text-align: left; padding: .3rem 1rem .3rem 0; border: 0; border-bottom: 1px solid var(--color-background-border); vertical-align: top } div.cell_output small { color: var(--color-foreground-secondary) }
 dl.py { font-size: 88%; margin: .6rem 0 1.1rem; padding: .1rem .9rem .5rem; background: var(--color-background-secondary); border-radius: 4px } dl.py dl.py { margin: .5rem 0; padding: 0; font-size: 100%; background: none }
 dl.py > dt.sig { background: none !important } dl.py > dd { margin-left: 1rem } dl.py ul.simple { margin: .3rem 0; padding-left: 1rem } dl.py p { margin: .3rem 0 }
 dl.py > dt.sig:target { background: var(--color-highlight-on-target) !important }
-article table.docutils { font-size: 88%; box-shadow: none } article img { image-rendering: pixelated }
+article table.docutils { font-size: 88%; box-shadow: none } div.highlight pre { font-size: 78%; line-height: 1.4 }
+div.cell details.hide { border: 0 !important; background: none } div.cell details.hide > summary { background: none !important; border: 0 !important; padding: 0 !important; color: var(--color-foreground-muted); font-size: 78% }
+div.cell details.hide > summary > p.admonition-title { background: none; padding: 0; margin: 0 } div.cell details.hide > summary > p.admonition-title::before { display: none }
 .module-source pre { font-size: 78% } .module-source .linenos { color: var(--color-foreground-muted); margin-right: 1em; user-select: none } .module-source a { text-decoration: none } .module-source span:target, .module-source a:target + span { background: var(--color-highlight-on-target) }
 mjx-container { overflow-x: auto; overflow-y: hidden; max-width: 100% } mjx-container[display="true"] { padding: .2rem 0 }
 '''
 
-# %% ../nbs/44_site.ipynb #8004f0b3
+# %% ../nbs/44_site.ipynb #1fbce461
 def _write_sources(project: Project, src: Path) -> bool:
     "Pages, sources and static files for Sphinx. Returns whether a page shows widgets."
     pages, widgets = {slug(p.stem): page(p, project) for p in project.notebooks}, False
@@ -208,7 +212,7 @@ def _configuration(project: Project, widgets: bool) -> dict:
     return dict(project=s['title'], release=s['version'], author=s['author'], copyright=s['copyright'], language='en', html_title=f'{s["title"]} {s["version"]}', html_theme='furo', html_static_path=['_static'], html_css_files=['ddnb.css'],
                 extensions=['myst_nb', 'sphinx.ext.mathjax', 'sphinx.ext.linkcode', 'sphinx_copybutton'], linkcode_resolve=source_link, mathjax_path='tex-svg.js', html_copy_source=False, html_show_sphinx=False,
                 html_theme_options=dict(light_css_variables=accents('#3b6fb6'), dark_css_variables=accents('#8fb4e8')), pygments_style='friendly', maximum_signature_line_length=90, add_module_names=False, toc_object_entries=False,
-                nb_execution_mode='off', nb_output_stderr='remove', nb_merge_streams=True, nb_render_markdown_format='myst', nb_ipywidgets_js={n: {} for n in _WIDGETS} if widgets else {}, suppress_warnings=['mystnb.unknown_mime_type', 'myst.header', 'config.cache'],
+                nb_execution_mode='off', nb_output_stderr='remove', nb_merge_streams=True, nb_code_prompt_show='imports and other preparations', nb_code_prompt_hide='fold again', nb_render_markdown_format='myst', nb_ipywidgets_js={n: {} for n in _WIDGETS} if widgets else {}, suppress_warnings=['mystnb.unknown_mime_type', 'myst.header', 'config.cache'],
                 myst_enable_extensions=['colon_fence', 'dollarmath', 'amsmath', 'deflist'], myst_heading_anchors=3)
 
 def build_site(out='_docs',              # folder for the pages; one that an earlier build filled is replaced
