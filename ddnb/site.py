@@ -182,7 +182,7 @@ div.cell details.hide > summary > p.admonition-title { background: none; padding
 mjx-container { overflow-x: auto; overflow-y: hidden; max-width: 100% } mjx-container[display="true"] { padding: .2rem 0 }
 '''
 
-# %% ../nbs/44_site.ipynb #1fbce461
+# %% ../nbs/44_site.ipynb #78838a7f
 def _write_sources(project: Project, src: Path) -> bool:
     "Pages, sources and static files for Sphinx. Returns whether a page shows widgets."
     pages, widgets = {slug(p.stem): page(p, project) for p in project.notebooks}, False
@@ -229,7 +229,7 @@ def build_site(out='_docs',              # folder for the pages; one that an ear
         widgets = _write_sources(project, src)
         shutil.rmtree(out, ignore_errors=True)
         Sphinx(str(src), None, str(out), str(Path(d)/'doctrees'), 'html', _configuration(project, widgets), status=None, warning=warnings, freshenv=True).build()
-    print(warnings.getvalue().replace(str(src), ''), end='')
+    print(re.sub(r'\x1b\[[\d;]*m', '', warnings.getvalue()).replace(str(src), ''), end='')
     dead = dead_links(out)
     check(not dead, f'{len(dead)} internal links are dead: ' + '; '.join(f'{a} → {b}' for a, b in dead[:10]), 'mend them in the notebooks')
     return out
