@@ -346,7 +346,7 @@ class Method:
         names = list(inspect.signature(cls.stream).parameters)
         return names[1:names.index('state')]
 
-    def start(self, *inputs, folder=None) -> Run:
+    def start(self, *inputs, folder=None) -> Run: # what `stream` takes before `state`; the run folder
         "Start a run and return it at once; `run.result()` waits for what it makes. `folder=None` makes a new one."
         names = self.inputs()
         check(len(inputs) <= len(names), f'{type(self).__name__} takes {names}, {len(inputs)} inputs were given', 'leave the others out')
@@ -380,4 +380,4 @@ class Method:
         each = (time.monotonic() - began) / n
         return dict(steps=event.of, seconds_per_step=each, seconds=each * event.of)
 
-    def check(self, **inputs): "Raise `InputError` before anything expensive starts, if the inputs do not fit"
+    def check(self, **inputs): "Raise `InputError` before anything expensive starts, if the `inputs` do not fit"

@@ -19,7 +19,9 @@ async function look(page) {
   const seen = {figures: figures.length, flat: figures.filter(e => e.getBoundingClientRect().width < 8 || (e.tagName == 'IMG' && !e.naturalWidth)).length,
     math: d.querySelectorAll('.math').length, set: d.querySelectorAll('.math mjx-container').length, wrong: d.querySelectorAll('mjx-merror').length,
     wide: Math.max(0, d.documentElement.scrollWidth - 1280)}
-  if (page.startsWith('search')) { for (let i = 0; i < 50 && !d.querySelector('#search-results li'); i++) await wait(100); seen.results = [...d.querySelectorAll('#search-results li a')].map(a => a.textContent) }
+  if (page.startsWith('search.html?')) { const n = () => d.querySelectorAll('#search-results li').length
+    for (let i = 0, last = -1; i < 50 && (!n() || n() != last); i++) { last = n(); await wait(200) }
+    seen.results = [...d.querySelectorAll('#search-results li a')].map(a => a.textContent) }
   found[page] = seen; f.remove()
 }
 (async () => { for (const p of pages) await look(p).catch(e => found[p] = {error: String(e)}); document.body.innerHTML = '<pre id=found>' + JSON.stringify(found).replaceAll('<', '&lt;') + '</pre>'; document.title = 'done' })()
