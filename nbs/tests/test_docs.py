@@ -1,5 +1,5 @@
 "What is shown to readers: names that say what they are, notebooks of a bearable size, prose before code"
-import ast, json, re
+import re
 from pathlib import Path
 import pytest
 from ddnb.docs import read_cells, undocumented
@@ -29,7 +29,8 @@ def test_notebooks_are_books(path):
 
 def test_readers_find_their_way():
     "Every notebook can be reached from the index or from a page that can"
-    links = {p.stem: set(re.findall(r'\]\((?:nbs/)?([\w.-]+)\.ipynb', p.read_text(encoding='utf-8'))) for p in NOTEBOOKS}
+    shown = lambda p: '\n'.join(source if kind == 'markdown' else ''.join(t for o in outputs for t in o.get('data', {}).get('text/markdown', [])) for kind, _, source, outputs in read_cells(p))
+    links = {p.stem: set(re.findall(r'\]\((?:nbs/)?([\w.-]+)\.ipynb', shown(p))) for p in NOTEBOOKS}
     known = {p.stem for p in NOTEBOOKS}
     assert not {(a, b) for a, found in links.items() for b in found if b not in known}, 'a link leads to no notebook'
     reached, todo = set(), ['index', 'how_it_is_built'] # the site's sidebar leads to the latter
