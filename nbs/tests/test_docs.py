@@ -43,3 +43,9 @@ def test_no_page_mentions_a_machine():
     for p in [*NOTEBOOKS, ROOT/'README.md']:
         found = re.findall(r'/(?:root|home|tmp|work)/[\w./-]+', p.read_text(encoding='utf-8'))
         assert not [f for f in found if not f.startswith('/tmp/tmp')], f'{p.name}: {found[:3]}'
+
+def test_what_is_shown_is_run():
+    "No cell of a page for readers is left out when the tests run it"
+    for p in NOTEBOOKS:
+        left_out = [source[:60] for kind, said, source, _ in read_cells(p) if kind == 'code' and (said.get('eval', '').lower() == 'false' or said.keys() & {'notest', 'slow'})]
+        assert p.stem[0].isdigit() or not left_out, f'{p.name}: {left_out}'
