@@ -86,13 +86,13 @@ def random_views(lo, hi, size: int, generator, # lo, hi: (n,) bounds of the crop
     flips = (torch.rand(n, 1, generator=generator) < .5).long() * int(flip)
     return torch.cat([boxes, flips, torch.randint(0, shift + 1, (n, 2), generator=generator)], 1)
 
-def pad_views(n: int, size: int, pad: int, generator, flip: bool = True) -> Tensor:
+def pad_views(n: int, size: int, pad: int, generator, flip: bool = True) -> Tensor: # how many; pixels along a side; how far a box may stick out; mirror with probability ½
     "Views of `RandomCrop(size, padding=pad)` and a flip: whole-size boxes that may stick out by `pad` pixels (outside is black), (n, 7)"
     place = torch.randint(-pad, pad + 1, (n, 2), generator=generator)
     flips = (torch.rand(n, 1, generator=generator) < .5).long() * int(flip)
     return torch.cat([place, torch.full((n, 2), size), flips, torch.zeros(n, 2, dtype=torch.long)], 1)
 
-def whole_views(n: int, size: int) -> Tensor:
+def whole_views(n: int, size: int) -> Tensor: # how many; pixels along a side
     "Views that change nothing, (n, 7)"
     return torch.tensor([[0, 0, size, size, 0, 0, 0]]).repeat(n, 1)
 

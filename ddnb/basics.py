@@ -32,7 +32,7 @@ def check(ok: bool, problem: str, remedy: str):
     if not ok: raise InputError(problem, remedy)
 
 # %% ../nbs/00_basics.ipynb #c26d4de4
-def patch(f):
+def patch(f): # a function whose first parameter is annotated with the class
     "Add the function to the class that annotates its first parameter"
     setattr(next(iter(f.__annotations__.values())), f.__name__, f)
     return f
@@ -103,11 +103,11 @@ def channel(values, like: Tensor) -> Tensor: # one number a channel
     "`values` as a (1, C, 1, 1) tensor with the type and device of `like`"
     return torch.as_tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
 
-def normalise(x: Tensor, mean, std) -> Tensor:
+def normalise(x: Tensor, mean, std) -> Tensor: # (N, C, H, W) floats in [0, 1]; one number a channel
     "From [0, 1] to the space in which each channel of the training set has mean 0 and standard deviation 1"
     return (x - channel(mean, x)) / channel(std, x)
 
-def denormalise(x: Tensor, mean, std) -> Tensor:
+def denormalise(x: Tensor, mean, std) -> Tensor: # (N, C, H, W) normalised; one number a channel
     "The way back of `normalise`"
     return x * channel(std, x) + channel(mean, x)
 
@@ -139,7 +139,7 @@ def sheet(images: Tensor, columns: int = 10, zoom: int | None = None) -> Image.I
     return picture.resize((picture.width * zoom, picture.height * zoom), Image.NEAREST)
 
 # %% ../nbs/00_basics.ipynb #e78136d7
-def png_uri(picture: Image.Image) -> str:
+def png_uri(picture: Image.Image) -> str: # a picture of PIL
     "A picture as a `data:` address that stands by itself in an HTML page"
     out = io.BytesIO()
     picture.save(out, 'PNG')
@@ -160,7 +160,7 @@ def read_image(path, size: int | None = None) -> np.ndarray: # size: resize the 
         im = im.crop((left, top, left + size, top + size))
     return np.asarray(im)
 
-def stack_images(paths, size=None, progress=lambda it: it) -> Tensor:
+def stack_images(paths, size=None, progress=lambda it: it) -> Tensor: # image files; pixels along a side, None: their own; wraps the list, as tqdm does
     "Image files as one uint8 tensor (N, 3, H, W), all of one size"
     out = []
     for p in progress(paths):

@@ -53,7 +53,7 @@ def blocks(classes: int, ipc: int, batch: int = 100) -> list[Block]: # number of
 
 # %% ../nbs/10_cda.ipynb #6838731c
 def recovery_loss(net, match: BatchNormMatch, x: Tensor, y: Tensor, view: Tensor, # x (B, C, S, S) normalised; y (B,); view (1, 7)
-                  bn_weight: float, first_bn: float = 10., precision: str = 'float32') -> dict:
+                  bn_weight: float, first_bn: float = 10., precision: str = 'float32') -> dict: # α; extra weight of the first layer; 'float32' or 'bf16'
     "The objective of CDA §3 and its parts, as tensors on the device: loss, ce, bn and layers (r_l of each layer)"
     shown = apply_views(x, view)
     with autocast(x.device, precision): z = net(shown)
@@ -61,10 +61,10 @@ def recovery_loss(net, match: BatchNormMatch, x: Tensor, y: Tensor, view: Tensor
     ce, bn = F.cross_entropy(z.float(), y), first_bn * layers[0] + layers[1:].sum()
     return dict(loss=ce + bn_weight * bn, ce=ce, bn=bn, layers=layers)
 
-def cosine_lr(lr: float, step: int, steps: int) -> float: "lr·(1 + cos(π·step/steps))/2, never quite 0"; return lr * .5 * (1 + math.cos(math.pi * step / steps))
+def cosine_lr(lr: float, step: int, steps: int) -> float: "`lr·(1 + cos(π·step/steps))/2`, never quite 0"; return lr * .5 * (1 + math.cos(math.pi * step / steps))
 
 @torch.no_grad()
-def clamp_colours(x: Tensor, mean, std):
+def clamp_colours(x: Tensor, mean, std): # (N, C, S, S) normalised; one number a channel
     "Cut normalised images, in place, to what is a colour: [−mean/std, (1 − mean)/std] in each channel"
     m, s = channel(mean, x), channel(std, x)
     return x.clamp_(min=-m / s, max=(1 - m) / s)

@@ -25,7 +25,7 @@ from .report import Report
 class Clock:
     "Seconds that named parts took, said as they pass"
     def __init__(self): self.parts, self.began = {}, time.monotonic()
-    def lap(self, name: str):
+    def lap(self, name: str): # of the lap that ends
         "Name the time since the last lap"
         now = time.monotonic()
         self.parts[name], self.began = now - self.began, now
@@ -81,7 +81,7 @@ def _demo_report(real, teacher, methods, runs, sets, rows, clock) -> Report:
 # %% ../nbs/41_cli.ipynb #a2bbe30d
 SCHEDULES = dict(constant=constant, step=step, linear=linear, cosine=cosine)
 
-def parse_schedule(text: str):
+def parse_schedule(text: str): # as typed in a shell
     "'cosine', 'cosine(0.5)', 'step(milestone=0.3, lo=0.2)', 'reverse(cosine(0.5))' as the schedule"
     name, _, inside = text.strip().partition('(')
     inside = inside[:-1] if inside.endswith(')') else inside
@@ -98,7 +98,7 @@ def parse_schedule(text: str):
     except TypeError as e: raise InputError(f'schedule {text!r}: {e}', 'write cosine(0.5) or cosine(milestone=0.5, lo=0.2)') from None
 
 # %% ../nbs/41_cli.ipynb #3e1143d2
-def add_fields(parser, cls, skip=()):
+def add_fields(parser, cls, skip=()): # an argparse parser; a dataclass; fields to leave out
     "An option for each field of a dataclass; its help is the comment beside the field"
     docs = param_docs(cls)
     for f in dataclasses.fields(cls):
@@ -107,7 +107,7 @@ def add_fields(parser, cls, skip=()):
         if isinstance(f.default, bool): parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
         else: parser.add_argument(flag, type=parse_schedule if f.name == 'schedule' else type(f.default), default=None, metavar=f.name.upper(), help=f'{text} [{f.default}]'.replace('%', '%%'))
 
-def given_fields(args, cls) -> dict:
+def given_fields(args, cls) -> dict: # what argparse parsed; a dataclass
     "The fields of `cls` that the command line set"
     return {f.name: getattr(args, f.name) for f in dataclasses.fields(cls) if getattr(args, f.name, None) is not None}
 
@@ -205,7 +205,7 @@ def parser() -> argparse.ArgumentParser:
 def _common(p): p.add_argument('--seed', type=int, default=0, help='[0]'); p.add_argument('--device', default='auto', help="'auto', 'cpu' or 'cuda' [auto]")
 
 # %% ../nbs/41_cli.ipynb #a31b334b
-def main(argv=None) -> int:
+def main(argv=None) -> int: # the arguments; None: those of the process
     "Entry point of the `ddnb` command: 0 on success, 2 with one clear message where the input is wrong"
     args = parser().parse_args(argv)
     try: return args.run_command(args) or 0

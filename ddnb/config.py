@@ -41,7 +41,7 @@ def class_path(obj) -> str: # a class, or an object of it
     c = obj if isinstance(obj, type) else type(obj)
     return f'{c.__module__}:{c.__qualname__}'
 
-def to_config(obj):
+def to_config(obj): # a dataclass, function, list, dict or plain value
     "A dataclass with all it holds as JSON; a function as its name and its values at 0, 0.01 … 1"
     if dataclasses.is_dataclass(obj): return {'class': class_path(obj), **{f.name: to_config(getattr(obj, f.name)) for f in dataclasses.fields(obj)}}
     if isinstance(obj, (list, tuple)): return [to_config(o) for o in obj]
@@ -52,7 +52,7 @@ def to_config(obj):
 # %% ../nbs/04_config.ipynb #d505919a
 KNOWN = {} # 'ddnb.cda:CDA' → the class, for everything that may stand in a run folder
 
-def known(cls):
+def known(cls): # a dataclass
     "Class decorator: objects of this class may be written to a run folder and made again from it"
     KNOWN[class_path(cls)] = cls
     return cls
@@ -65,7 +65,7 @@ def find_class(path: str):
     check(isinstance(found, type), f'the class {path!r} is not known here', 'import the module or run the cell that defines it first (with @known)')
     return found
 
-def from_config(config):
+def from_config(config): # what `to_config` gave
     "The object that `to_config` described. Raises `InputError` for functions, which can't be stored."
     if isinstance(config, list): return tuple(from_config(c) for c in config)
     if not isinstance(config, dict): return config
@@ -73,14 +73,14 @@ def from_config(config):
     if 'class' not in config: return {k: from_config(v) for k, v in config.items()}
     return find_class(config['class'])(**{k: from_config(v) for k, v in config.items() if k != 'class'})
 
-def differences(ours, theirs, at=''):
+def differences(ours, theirs, at=''): # two configurations; where in them we are
     "Where two configurations differ, as readable lines"
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for k in ours.keys() | theirs.keys(): yield from differences(ours.get(k), theirs.get(k), f'{at}.{k}' if at else k)
     elif ours != theirs: yield f'{at}: {str(theirs)[:60]} there, {str(ours)[:60]} here'
 
 # %% ../nbs/04_config.ipynb #a1e19925
-def param_docs(cls) -> dict:
+def param_docs(cls) -> dict: # a dataclass
     "Name → comment of each parameter of a dataclass, from its source (none for a class without a source file)"
     try: source = inspect.getsource(cls)
     except OSError: return {} # a class typed at a prompt
@@ -91,7 +91,7 @@ def param_docs(cls) -> dict:
 # %% ../nbs/04_config.ipynb #9fc6ac66
 _PLAIN = {int: ('a whole number', numbers.Integral), float: ('a number', numbers.Real), bool: ('True or False', bool), str: ('a text', str)}
 
-def check_types(obj):
+def check_types(obj): # a dataclass's object
     "Raise `InputError` where a plain field of a dataclass (int, float, bool, str) holds another type. NumPy's numbers become Python's."
     for f in dataclasses.fields(obj):
         if f.type not in _PLAIN: continue
@@ -99,7 +99,7 @@ def check_types(obj):
         check(isinstance(v, kind) and (f.type is bool or not isinstance(v, bool)), f'{f.name}={v!r} is not {said}', f'give {said}, {f.name}={f.default!r} say' if f.default is not dataclasses.MISSING else 'give that')
         if not isinstance(v, (int, float, str)): object.__setattr__(obj, f.name, f.type(v))
 
-def check_names(cls, names):
+def check_names(cls, names): # a dataclass; names that somebody gave
     "Raise `InputError` for a name that is no field of the dataclass, with the nearest ones that are"
     fields = [f.name for f in dataclasses.fields(cls)]
     for n in names: check(n in fields, f'{cls.__name__} has no setting {n!r}', f'did you mean {" or ".join(map(repr, near))}?' if (near := difflib.get_close_matches(n, fields, 2)) else f'its settings are {fields}')

@@ -101,7 +101,7 @@ def stratified(labels: Tensor, n_classes: int, per_class: int, seed=0, names=Non
     return torch.cat(picks)
 
 # %% ../nbs/00_images.ipynb #3d6d9b66
-def check_classes(ours, theirs, ours_name: str = 'the data', theirs_name: str = 'the teacher'):
+def check_classes(ours, theirs, ours_name: str = 'the data', theirs_name: str = 'the teacher'): # two lists of class names; what the error calls them
     "Raise `InputError` unless both lists name the same classes in the same order"
     ours, theirs = list(ours), list(theirs)
     if ours == theirs: return
@@ -286,7 +286,7 @@ def export(self: DistilledSet, folder, format: str = 'imagefolder', **options): 
     return EXPORTS[format](self, folder, **options)
 
 # %% ../nbs/00_images.ipynb #bae3ae0c
-def from_tensors(images: Tensor, labels: Tensor, classes=None, mean=None, std=None, **provenance) -> DistilledSet:
+def from_tensors(images: Tensor, labels: Tensor, classes=None, mean=None, std=None, **provenance) -> DistilledSet: # (N, C, S, S) and (N,); further facts about its origin
     "A set from image and label tensors; `mean` and `std` undo a normalisation. `classes` default to the numbers."
     images = torch.as_tensor(images)
     check(images.dtype != torch.uint8 or mean is None, 'the images are bytes, which are never normalised', 'leave mean and std out')

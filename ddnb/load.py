@@ -19,8 +19,8 @@ from .images import ImageSet
 @dataclass(eq=False)
 class RealData:
     "The real images of a data set: a training split and a test split"
-    train: ImageSet
-    test: ImageSet
+    train: ImageSet # the training split
+    test: ImageSet # the test split, with the training split's statistics
     name: str     # 'digits', 'cifar10', …, or the folder's name
     origin: dict  # the arguments of the `load` call that gives it again
 
@@ -38,7 +38,7 @@ class RealData:
 
     def _then(self, *call): return dict(self.origin, then=[*self.origin.get('then', []), list(call)])
     def to(self, device) -> 'RealData': "The same data on another device"; return replace(self, train=self.train.to(device), test=self.test.to(device))
-    def subset(self, per_class: int, seed: int = 0) -> 'RealData':
+    def subset(self, per_class: int, seed: int = 0) -> 'RealData': # images a class; seed of the draw
         "A stratified random subset of the training images; the test images stay whole"
         return replace(self, train=self.train.subset(per_class, seed), origin=self._then('subset', per_class, seed))
     def first(self, n: int) -> 'RealData':
@@ -101,7 +101,7 @@ CIFAR = dict(
     cifar100=dict(folder='cifar-100-python', train=['train'], test=['test'], meta='meta', names='fine_label_names', key='fine_labels'))
 CIFAR_STATS = dict(mean=(.4914, .4822, .4465), std=(.2023, .1994, .2010))
 
-def cifar(name, root, seed=0, size=None, download=False):
+def cifar(name, root, seed=0, size=None, download=False): # 'cifar10' or 'cifar100'; folder that holds its folder; let torchvision fetch it
     "Training and test images of CIFAR-10 or CIFAR-100, 3 × 32 × 32, in the official order (`seed` has nothing to choose)"
     check(size in (None, 32), f'CIFAR images are 32×32, size={size} was asked for', 'leave size out')
     c, root = CIFAR[name], Path(root)

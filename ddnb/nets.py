@@ -56,7 +56,7 @@ def adapt_stem(net, channels: int, small: bool): # small: images of at most 64 p
 # %% ../nbs/02_nets.ipynb #d918c937
 DEPTHS = {'resnet10': ('BasicBlock', [1, 1, 1, 1]), 'resnet18': ('BasicBlock', [2, 2, 2, 2]), 'resnet34': ('BasicBlock', [3, 4, 6, 3]), 'resnet50': ('Bottleneck', [3, 4, 6, 3]), 'resnet101': ('Bottleneck', [3, 4, 23, 3])}
 
-def resnet(name, classes, channels=3, size=32, norm='batch'):
+def resnet(name, classes, channels=3, size=32, norm='batch'): # a key of DEPTHS; outputs; input channels and pixels; one of NORMS
     "torchvision's ResNet of that name with `classes` outputs, and the small-image stem for images up to 64 pixels"
     block, layers = DEPTHS[name]
     net = torchvision.models.ResNet(getattr(torchvision.models.resnet, block), layers, num_classes=classes, norm_layer=NORMS[norm])

@@ -32,7 +32,7 @@ class Plot(Figure):
         s = out.getvalue()
         s = re.sub(r'<metadata>.*?</metadata>', '', s[s.index('<svg'):], flags=re.S).replace(INK, 'currentColor')
         return re.sub(r'data:image/png;base64,([A-Za-z0-9+/=\s]+)', _lighter, s.replace('<image ', '<image style="image-rendering:pixelated" '))
-    def png(self, dpi: int = 100) -> bytes:
+    def png(self, dpi: int = 100) -> bytes: # dots per inch
         "The figure as PNG on white"
         out = io.BytesIO()
         with _quiet(): self.savefig(out, format='png', dpi=dpi, facecolor='white', bbox_inches='tight')
@@ -51,7 +51,7 @@ def _quiet():
     from matplotlib import rc_context
     return rc_context({'svg.fonttype': 'none', 'font.family': 'sans-serif', 'font.size': 9, 'axes.titlesize': 9, 'axes.labelsize': 9, 'xtick.labelsize': 8, 'ytick.labelsize': 8, 'svg.hashsalt': 'ddnb', 'image.interpolation': 'nearest', 'svg.image_inline': True})
 
-def plot(rows=1, columns=1, width=3., height=2., **options):
+def plot(rows=1, columns=1, width=3., height=2., **options): # panels down and across; inches of one panel; options of matplotlib's `subplots`
     "A `Plot` and its axes as an array (rows, columns), in the house style; width and height of one panel in inches"
     with _quiet():
         fig = Plot(figsize=(columns * width, rows * height), layout='constrained')

@@ -51,7 +51,7 @@ class Protocol:
     name: str        # 'rd3', or 'rd3(epochs=50)' where something was changed
     recipe: Recipe
 
-    def but(self, **changes) -> 'Protocol':
+    def but(self, **changes) -> 'Protocol': # settings of `Recipe`
         "The same with other settings, and a name that says so. Raises `InputError` for a setting that a `Recipe` hasn't."
         check_names(Recipe, changes)
         inside = ', '.join(f'{k}={v}' for k, v in changes.items())
@@ -137,7 +137,7 @@ def student(small, real: RealData, net: str, recipe: Recipe, seed, label=None, p
 # %% ../nbs/06_protocols.ipynb #2abf9d49
 class Scores(list):
     "Rows of an evaluation: dicts with name, protocol, net, ipc, repeats, mean, std, best and more; accuracies in [0, 1]"
-    def row(self, name: str, protocol: str | None = None, net: str | None = None) -> dict:
+    def row(self, name: str, protocol: str | None = None, net: str | None = None) -> dict: # of the set; None: any
         "The first row of that name (and protocol, and net)"
         return next(r for r in self if r['name'] == name and protocol in (None, r['protocol']) and net in (None, r['net']))
     def __str__(self):
@@ -146,11 +146,11 @@ class Scores(list):
     def _repr_html_(self): return scores_html(self)
     def save(self, path): "Write the rows as JSON"; write_json(path, list(self))
 
-def spread(r: dict) -> str:
+def spread(r: dict) -> str: # a row of `evaluate`
     "A row's accuracy as text: mean ± standard deviation (number of repeats)"
     return f'{r["mean"]:.3f} ± {r["std"]:.3f} (n = {r["repeats"]})' if r['repeats'] > 1 else f'{r["mean"]:.3f} (n = 1, no spread)'
 
-def summary(name: str, protocol: Protocol, net: str, ipc: float, found: list, seconds: float) -> dict:
+def summary(name: str, protocol: Protocol, net: str, ipc: float, found: list, seconds: float) -> dict: # of the set; …; what `student` gave for each repeat; seconds for all
     "One row from the repeats `student` gave"
     last = [f['last'] for f in found]
     return dict(name=name, protocol=protocol.name, net=net, ipc=ipc, repeats=len(last), mean=statistics.fmean(last), std=statistics.stdev(last) if len(last) > 1 else 0.,
@@ -251,8 +251,8 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
     return rows
 
 # %% ../nbs/06_protocols.ipynb #ff562b11
-def hlr(real_hard: float, set_hard: float) -> float: "Hard-label recovery: accuracy of the whole data minus that of the set, both with hard labels (smaller is better)"; return real_hard - set_hard
-def ior(set_any: float, random_any: float) -> float: "Improvement over random: accuracy of the set minus that of random real images, both by the method's own recipe"; return set_any - random_any
+def hlr(real_hard: float, set_hard: float) -> float: "Hard-label recovery: `real_hard − set_hard`, accuracies of the whole data and of the set, both with hard labels (smaller is better)"; return real_hard - set_hard
+def ior(set_any: float, random_any: float) -> float: "Improvement over random: `set_any − random_any`, accuracies of the set and of random real images, both by the method's own recipe"; return set_any - random_any
 def label_robust_score(hlr: float, ior: float, w: float = .5) -> float: # weight of IOR
     "LRS = (exp(α) − exp(−1)) / (exp(1) − exp(−1)) with α = w·IOR − (1 − w)·HLR, in [0, 1]"
     check(-1 <= hlr <= 1 and -1 <= ior <= 1, f'HLR={hlr}, IOR={ior}', 'give accuracies as shares in [0, 1]')

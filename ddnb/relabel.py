@@ -94,7 +94,7 @@ class StoredLabels:
 
     def _shard(self, epoch): return self.folder/f'epoch_{epoch:05d}.safetensors'
     def plans(self, epoch: int) -> Plan: "Order, views and mixes of an epoch"; return _unpack(self._read(epoch), self.recipe.batch)
-    def label(self, x, epoch: int, b: int):
+    def label(self, x, epoch: int, b: int): # a batch, for its device; counted from 0
         "The stored logits of batch `b`, (B, classes) float32"
         places = batch_slices(self.about['images'], self.recipe.batch)[b]
         return self._read(epoch)['logits'][places].float().to(x.device)

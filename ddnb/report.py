@@ -26,7 +26,7 @@ th {{ font-weight: 600 }} small {{ color: var(--quiet) }} pre {{ background: col
 '''
 
 class Report:
-    "A page made of sections; `add` takes text, figures, sets, scores and dicts"
+    "A page with a `title` and a `subtitle`, made of sections; `add` takes text, figures, sets, scores and dicts"
     def __init__(self, title: str, subtitle: str = ''): self.title, self.subtitle, self.parts = title, subtitle, []
 
     def add(self, heading: str, *things) -> 'Report': # heading, or '' to go on in the same section

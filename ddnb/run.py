@@ -390,4 +390,4 @@ class Method:
         each = (time.monotonic() - began) / n
         return dict(steps=event.of, seconds_per_step=each, seconds=each * event.of)
 
-    def check(self, **inputs): "Raise `InputError` before anything expensive starts, if the inputs do not fit"
+    def check(self, **inputs): "Raise `InputError` before anything expensive starts, if the `inputs` do not fit"

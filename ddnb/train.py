@@ -88,7 +88,7 @@ class Plan:
         "The same plan on a device, so that a step copies nothing"
         return Plan(self.order.to(device), self.views.to(device), [replace(m, partner=m.partner.to(device)) for m in self.mixes], [d.to(device) for d in self.draws])
 
-def batch_slices(n: int, batch: int) -> list:
+def batch_slices(n: int, batch: int) -> list: # examples; examples a step
     "Slices of n examples; a last batch of a single one is left out (batch statistics of one image mean nothing)"
     return [slice(i, min(i + batch, n)) for i in range(0, n, batch) if min(i + batch, n) - i > 1 or n == 1]
 
@@ -131,7 +131,7 @@ class Examples:
     @property
     def space(self): "The space that the network sees, see `ddnb.whiten`"; return self.zca or Channels(self.mean, self.std)
 
-def on_device(device, *values) -> list: "Lists of numbers as float tensors on a device: once there, using them waits for nothing"; return [torch.tensor(v, dtype=torch.float32, device=device) for v in values]
+def on_device(device, *values) -> list: "Lists of numbers (`values`) as float tensors on a device: once there, using them waits for nothing"; return [torch.tensor(v, dtype=torch.float32, device=device) for v in values]
 
 @contextmanager
 def own_noise(net, *what):
@@ -144,7 +144,7 @@ def autocast(device, precision: str): # 'float32' or 'bf16'
     "torch's autocast to bfloat16 for that precision, nothing otherwise"
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == 'bf16')
 
-def train_step(net, opt, data: Examples, plan: Plan, places: slice, b: int, recipe: Recipe, label) -> tuple[Tensor, Tensor, Tensor]:
+def train_step(net, opt, data: Examples, plan: Plan, places: slice, b: int, recipe: Recipe, label) -> tuple[Tensor, Tensor, Tensor]: # a network and its optimiser; what it learns from; the epoch's plan, and the batch's places in it; labels by a teacher, or None
     "One step on batch `b` of a plan. Returns the loss, the logits, and the examples' places in the data."
     i, mix = plan.order[places], plan.mixes[b] if plan.mixes else None
     x, y = apply_views(to_unit(data.images[i]), plan.views[places]), data.soft[i] if recipe.labels == 'own' else data.labels[i]
@@ -160,7 +160,7 @@ def train_step(net, opt, data: Examples, plan: Plan, places: slice, b: int, reci
     return loss.detach(), z.detach(), i
 
 # %% ../nbs/05_train.ipynb #a1d2caff
-def train(net, data: Examples, recipe: Recipe, state: dict, seed=0,
+def train(net, data: Examples, recipe: Recipe, state: dict, seed=0, # a network, in training; what it learns from
           label: Callable | None = None, # (unit batch, epoch, batch number) → logits, for recipes with labels='teacher'
           plans: Callable | None = None, # epoch → Plan, to replay stored ones; None: drawn from the seed
           watch: Callable | None = None, # called with (epoch, places, logits, labels) after each step; its `follow(net)`, if it has one, before the first
@@ -195,7 +195,7 @@ def predict(net, images: Tensor, mean, std, precision='float32', batch: int = 10
     net.eval()
     with autocast(images.device, precision): return torch.cat([net(space.into(x)).float() for x in images.split(batch)])
 
-def accuracy(net, data: Examples, precision='float32') -> float:
+def accuracy(net, data: Examples, precision='float32') -> float: # a network; labelled images
     "Share of the examples that `net` gets right, in [0, 1]"
     return (predict(net, data.images, data.mean, data.std, precision, zca=data.zca).argmax(1) == data.labels).float().mean().item()
 
@@ -286,7 +286,7 @@ SQUEEZE = { # data set → network and recipe
     'tiny-imagenet': ('resnet18', Recipe(epochs=50, batch=256, lr=.2, weight_decay=1e-4, warmup=5, crop='resized')),
     'imagenet': ('resnet18', Recipe(epochs=90, batch=256, lr=.1, weight_decay=1e-4, warmup=5, crop='resized'))}
 
-def family(name: str, size: int, table: dict) -> str:
+def family(name: str, size: int, table: dict) -> str: # a data set's name; pixels along a side; keys are data sets
     "The key of `table` for a data set: its own name, else that of the benchmark with images of its size"
     return name if name in table else 'cifar10' if size <= 32 else 'tiny-imagenet' if size <= 64 else 'imagenet'
 
