@@ -7,10 +7,13 @@ __all__ = ['InputError', 'sheet', 'DistilledSet', 'ImageSet', 'from_imagefolder'
            'RealData', 'load', 'make_net', 'apply_views', 'constant', 'cosine', 'linear', 'reverse', 'step', 'Event',
            'Method', 'Run', 'Stopped', 'known', 'resume', 'SQUEEZE', 'Recipe', 'Squeeze', 'Teacher', 'squeeze',
            'PROTOCOLS', 'Protocol', 'Scores', 'evaluate', 'hlr', 'ior', 'label_robust_score', 'protocol', 'random_real',
-           'StoredLabels', 'label_bytes', 'relabel', 'CDA', 'boxes_plot', 'formation_plot', 'grid_plot', 'loss_plot',
-           'schedule_plot', 'scores_plot', 'Report']
+           'StoredLabels', 'label_bytes', 'relabel', 'CDA', 'DC', 'DM', 'DSA', 'IDC', 'MTT', 'Experts', 'PDD',
+           'Difficulty', 'TrainingLog', 'published', 'spearman', 'SELECTIONS', 'select', 'CCFS', 'class_incremental',
+           'boxes_plot', 'formation_plot', 'grid_plot', 'loss_plot', 'schedule_plot', 'scores_plot', 'chosen_plot',
+           'filter_plot', 'median_plot', 'supply_plot', 'where_plot', 'ablation_plot', 'appearance_plot', 'budget_plot',
+           'incremental_plot', 'matching_plot', 'orders_plot', 'partition_plot', 'prefix_plot', 'stages_plot', 'Report']
 
-# %% ../nbs/42_all.ipynb #844e5970
+# %% ../nbs/42_all.ipynb #98411197
 from .basics import InputError, sheet
 from .images import DistilledSet, ImageSet, from_imagefolder, from_sheet, from_tensors, read_set
 from .load import RealData, load
@@ -22,10 +25,21 @@ from .train import SQUEEZE, Recipe, Squeeze, Teacher, squeeze
 from .protocols import PROTOCOLS, Protocol, Scores, evaluate, hlr, ior, label_robust_score, protocol, random_real
 from .relabel import StoredLabels, label_bytes, relabel
 from .cda import CDA
+from .matching import DC, DM, DSA, IDC
+from .trajectory import MTT, Experts
+from .pdd import PDD
+from .difficulty import Difficulty, TrainingLog, published, spearman
+from .select import SELECTIONS, select
+from .ccfs import CCFS
+from .incremental import class_incremental
 from .plots import boxes_plot, formation_plot, grid_plot, loss_plot, schedule_plot, scores_plot
+from .plots_ccfs import chosen_plot, filter_plot, median_plot, supply_plot, where_plot
+from .plots_pdd import ablation_plot, appearance_plot, budget_plot, incremental_plot, matching_plot, orders_plot, partition_plot, prefix_plot, stages_plot
 from .report import Report
 
-# %% ../nbs/42_all.ipynb #54421f0b
+# %% ../nbs/42_all.ipynb #00c0c763
 _all_ = ['InputError', 'sheet', 'DistilledSet', 'ImageSet', 'from_imagefolder', 'from_sheet', 'from_tensors', 'read_set', 'RealData', 'load', 'make_net', 'apply_views', 'constant', 'cosine', 'linear', 'reverse', 'step',
          'Event', 'Method', 'Run', 'Stopped', 'known', 'resume', 'SQUEEZE', 'Recipe', 'Squeeze', 'Teacher', 'squeeze', 'PROTOCOLS', 'Protocol', 'Scores', 'evaluate', 'hlr', 'ior', 'label_robust_score', 'protocol', 'random_real',
-         'StoredLabels', 'label_bytes', 'relabel', 'CDA', 'boxes_plot', 'formation_plot', 'grid_plot', 'loss_plot', 'schedule_plot', 'scores_plot', 'Report']
+         'StoredLabels', 'label_bytes', 'relabel', 'CDA', 'DC', 'DM', 'DSA', 'IDC', 'MTT', 'Experts', 'PDD', 'Difficulty', 'TrainingLog', 'published', 'spearman', 'SELECTIONS', 'select', 'CCFS', 'class_incremental',
+         'boxes_plot', 'formation_plot', 'grid_plot', 'loss_plot', 'schedule_plot', 'scores_plot',
+         'chosen_plot', 'filter_plot', 'median_plot', 'supply_plot', 'where_plot', 'ablation_plot', 'appearance_plot', 'budget_plot', 'incremental_plot', 'matching_plot', 'orders_plot', 'partition_plot', 'prefix_plot', 'stages_plot', 'Report']

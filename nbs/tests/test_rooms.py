@@ -3,7 +3,7 @@ import ast, re, subprocess, sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-MODULES = {m[1]: nb.stem for nb in (ROOT/'nbs').glob('*.ipynb') if (m := re.search(r'#\| default_exp (\w+)', nb.read_text()))}
+MODULES = {m[1]: nb.stem for nb in (ROOT/'nbs').glob('*.ipynb') if (m := re.search(r'"#\| default_exp (\w+)"', nb.read_text()))}
 SOURCES = {m: (ROOT/'ddnb'/f'{m}.py').read_text() for m in MODULES}
 
 def imported(source):
@@ -21,7 +21,8 @@ def test_rooms_use_only_earlier_rooms():
     assert not late, f'a room uses a later one: {late}'
 
 def test_nothing_that_computes_needs_notebook_packages():
-    bad = {m: found for m, s in SOURCES.items() if (found := {i.split('.')[0] for i in imported(s)} & {'ipywidgets', 'IPython', 'fastcore', 'nbdev', 'nbformat'})}
+    shown = ('31_', '32_', '38_', '39_') # panels, studio, and what makes the documentation
+    bad = {m: found for m, s in SOURCES.items() if not MODULES[m].startswith(shown) and (found := {i.split('.')[0] for i in imported(s)} & {'ipywidgets', 'IPython', 'fastcore', 'nbdev', 'nbformat'})}
     assert not bad
     code = "import sys\nfor m in ('ipywidgets', 'IPython', 'fastcore', 'nbdev'): sys.modules[m] = None\nfrom ddnb.all import *\nfrom ddnb.cli import main\nprint(len(CDA.preset('digits', steps=2, ipc=1).make(squeeze(load('digits'), 'convnet2-w8-batch', epochs=1, progress=False))))"
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip() == '10'
