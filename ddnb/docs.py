@@ -111,7 +111,7 @@ def entries(source: str, path: str = '') -> list: # Python source, of a module o
         elif isinstance(n, ast.ClassDef) and not n.name.startswith('_'): out.append(_class(n, comments))
     return out
 
-# %% ../nbs/38_docs.ipynb #267f2b24
+# %% ../nbs/38_docs.ipynb #131b0b64
 COMMON = dict(
     seed='whole number; equal seeds give equal results', generator='a torch.Generator: where the random numbers come from', device="'auto', 'cpu', 'cuda', … (see `pick_device`)",
     folder='path of a folder', path='path of a file', root="folder that holds the data set's files", size='pixels along a side of the square image', channels='channels of an image',
@@ -119,7 +119,9 @@ COMMON = dict(
     net="a network, or its name for `make_net`", nets="names of networks for `make_net`", real='the real data, what `load` gives', teacher='a `Teacher`, what `squeeze` gives', small='a `DistilledSet` or an `ImageSet`',
     rows='rows of `evaluate`', state='what a broken run left, or an empty dict (see `Method`)', watch='called after each step, see `train`', stats="BatchNorm of the teacher: 'running' or 'batch' statistics",
     classes='class names in the order of the labels, or how many there are', progress='show a progress bar', labels='(N,) class numbers', steps='steps of the run', epoch='counted from 0', recipe='a `Recipe`: how a network is trained', protocol='a `Protocol`, or its name', images='(N, C, S, S), bytes or floats in [0, 1]', repeats='students a row, each with its own seed',
-    lo='lower bound of the crop, share of the area', hi='upper bound of the crop, share of the area', milestone='share of the run after which the lower bound stays at `lo`', schedule='a crop schedule: progress in [0, 1] → (lower, upper)')
+    stage='a `Stage`: what a base sees of one stage', z="images in the network's space, (classes, n, C, S, S)", s='number of the step, from 0', i='number of the stage, from 0', j='how many stages', theta='parameters of a network, (P,), or of several, (K, P)', experts='`Experts` to use, or None to train new ones',
+    earlier='the set that an earlier run made, or None', forgetting='a `Difficulty` of forgetting counts, or None', difficulty='a `Difficulty`, or None', base='a base method: MTT, IDC, DC, DSA or DM', method='a method, a frozen dataclass', run='a `Run`', mixed='a set that CCFS made', x='images, (N, C, S, S)',
+    flat='a `Flat`: a network as a function of one vector', pieces='finished parts of a run, name → tensor', at='place among the recorded events', colour='a colour of the house style', title='text above it', panel='the panel it belongs to', error='what was raised', lo='lower bound of the crop, share of the area', hi='upper bound of the crop, share of the area', milestone='share of the run after which the lower bound stays at `lo`', schedule='a crop schedule: progress in [0, 1] → (lower, upper)')
 
 def undocumented(source: str) -> list: # of a module
     "What lacks a docstring, or a word about a parameter: 'name' or 'name(parameter)'. A word is a comment beside it, its name in the docstring, or one of `COMMON`."

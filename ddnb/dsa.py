@@ -12,7 +12,7 @@ import torch, torch.nn.functional as F
 from torch import Tensor
 from .basics import check
 
-# %% ../nbs/03_dsa.ipynb #62326ecd
+# %% ../nbs/03_dsa.ipynb #00b28cb0
 @dataclass(frozen=True)
 class Draw:
     "What happens to each of n images: colour factors, a map of coordinates, a hole. None where nothing happens to any."
@@ -27,7 +27,7 @@ class Draw:
         return x if self.hole is None else x * _outside(self.hole, x.shape[-1])[:, None]
 
     def to(self, device) -> 'Draw': "The same draw on a device"; return Draw(*(None if t is None else t.to(device) for t in (self.colour, self.affine, self.hole)))
-    def rows(self, index) -> 'Draw': "The draw of some of the images"; return Draw(*(None if t is None else t[index] for t in (self.colour, self.affine, self.hole)))
+    def rows(self, index) -> 'Draw': "The draw of some of the images, by `index`"; return Draw(*(None if t is None else t[index] for t in (self.colour, self.affine, self.hole)))
 
 def _colours(x, c):
     brightness, saturation, contrast = c[:, :, None, None, None].unbind(1)

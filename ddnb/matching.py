@@ -24,7 +24,7 @@ from .train import Examples, Recipe
 from .protocols import PROTOCOLS
 from .stack import Flat, train_stack
 
-# %% ../nbs/11_matching.ipynb #e75e33ec
+# %% ../nbs/11_matching.ipynb #432c96a8
 @dataclass
 class Stage:
     "One stage as a base sees it"
@@ -43,10 +43,10 @@ class Stage:
     def classes(self) -> int: "Number of classes"; return len(self.real.classes)
     def union(self, z: Tensor) -> Tensor: "Images of this stage behind those of the earlier ones, class by class, (classes, n, C, S, S)"; return z if self.old is None else torch.cat([self.old, z], 1)
     def network(self, k: int) -> Tensor:
-        "The k-th network to start from, (P,)"
+        "The network number `k` to start from, (P,)"
         return self.start(k) if self.start else self.flat.fresh([one_number(self.seed, 'net', k)])[0]
 
-def one_number(*what) -> int: "A whole number for one purpose, as a seed for others"; return int(torch.randint(2**62, (1,), generator=seeded(*what)))
+def one_number(*what) -> int: "A whole number for one purpose, named by `what`, as a seed for others"; return int(torch.randint(2**62, (1,), generator=seeded(*what)))
 
 # %% ../nbs/11_matching.ipynb #a42882b5
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Base(Method):
         z, rate = yield from self.learn(stage, state)
         return staged_set([z], [rate], real, self, self)
 
-# %% ../nbs/11_matching.ipynb #d4523181
+# %% ../nbs/11_matching.ipynb #586c06c0
 @patch
 def prepare(self: Base, real: RealData, ipc: int | None = None, seed=(), **of_stage) -> Stage: # ipc: other than the base's own; what PDD knows of the stage
     "The stage that this base is about to learn, on its device"
@@ -111,16 +111,16 @@ def inside(self: Base, stage: Stage, z: Tensor) -> Tensor: "z, kept to colours i
 
 @patch
 def move(self: Base, stage: Stage, state: dict, gradient: Tensor, lr: float, momentum: float):
-    "One SGD step of the images in `state`"
+    "One SGD step of the images in `state` along `gradient`, at the rate `lr` with `momentum`"
     state['v'] = momentum * state['v'] + gradient
     state['z'] = self.inside(stage, (state['z'] - lr * state['v']).flatten(0, 1)).unflatten(0, (stage.classes, -1))
 
 @patch
 def shown(self: Base, stage: Stage, z: Tensor) -> Tensor: "The images as colours, class by class, (classes·n, C, S, S)"; return stage.space.back(z.detach().flatten(0, 1)).clamp(0, 1)
 
-# %% ../nbs/11_matching.ipynb #79c11ee3
+# %% ../nbs/11_matching.ipynb #eb7aa9b0
 def staged_set(parts: list, rates: list, real: RealData, base: Base, method, **more) -> DistilledSet:
-    "The images of all stages, (classes, n, C, S, S) in [0, 1] each, as one set, with the step sizes that were learned for them (or None)"
+    "The images of all stages (`parts`, (classes, n, C, S, S) in [0, 1] each) as one set, with the step sizes that were learned for them (`rates`, or None) and `more` to remember"
     classes = len(real.classes)
     y = torch.cat([torch.arange(classes).repeat_interleave(p.shape[1]) for p in parts])
     stage = torch.cat([torch.full((classes * p.shape[1],), i) for i, p in enumerate(parts)])
@@ -130,7 +130,7 @@ def staged_set(parts: list, rates: list, real: RealData, base: Base, method, **m
     about = dict(method=type(method).__name__, config=to_config(method), data=data, training=training, versions=versions(), **more)
     return DistilledSet(torch.cat([p.flatten(0, 1) for p in parts]), y, real.classes, stage, provenance=about)
 
-# %% ../nbs/11_matching.ipynb #44f584fe
+# %% ../nbs/11_matching.ipynb #c6f29ba8
 def class_gradients(flat: Flat, theta: Tensor, x: Tensor, chunk: int | None = None) -> dict: # x (classes, n, C, S, S) in the space
     "Gradient of each class's mean cross-entropy, name → (classes, *shape). Differentiable in x. `chunk` classes at a time."
     y = torch.arange(len(x), device=x.device)[:, None].expand(-1, x.shape[1])
@@ -142,12 +142,12 @@ def row_distance(a: Tensor, b: Tensor) -> Tensor: # (classes, outputs, …) each
     a, b = a.flatten(2), b.flatten(2)
     return (1 - (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1) + 1e-6)).sum()
 
-def square_distance(a: Tensor, b: Tensor) -> Tensor: "Squared L2 distance (IDC's choice)"; return (a - b).square().sum()
+def square_distance(a: Tensor, b: Tensor) -> Tensor: "Squared L2 distance of `a` and `b` (IDC's choice)"; return (a - b).square().sum()
 
-# %% ../nbs/11_matching.ipynb #46ce9454
+# %% ../nbs/11_matching.ipynb #bc546b4b
 @patch
 def real_images(self: Base, stage: Stage, step: int) -> Tensor:
-    "A batch of real images of each class, (classes, n, C, S, S) in the space"
+    "The batch of real images of each class at one `step`, (classes, n, C, S, S) in the space"
     y = stage.real.train.labels.cpu()
     places = [(y == c).nonzero().flatten() for c in range(stage.classes)]
     n = min(self.real_batch, *map(len, places))
@@ -156,7 +156,7 @@ def real_images(self: Base, stage: Stage, step: int) -> Tensor:
     images = stage.real.train.images
     return stage.space.into(images[picks.to(images.device)].to(stage.device)).unflatten(0, (stage.classes, -1))
 
-def operations(real: RealData, but=()) -> tuple: "Siamese operations that leave a label alone: no mirrored digits"; return tuple(o for o in OPERATIONS if o not in but and (real.train.flips or o != 'flip'))
+def operations(real: RealData, but=()) -> tuple: "Siamese operations that leave a label alone, without those in `but`: no mirrored digits"; return tuple(o for o in OPERATIONS if o not in but and (real.train.flips or o != 'flip'))
 
 def changed_alike(x: Tensor, y: Tensor, which: tuple, rule: str, generator) -> tuple: # (classes, n, …) and (classes, m, …) in a space whose zero is neutral
     "Both sides under one random change a class (DSA, Eq. 5)"
@@ -164,14 +164,14 @@ def changed_alike(x: Tensor, y: Tensor, which: tuple, rule: str, generator) -> t
     draw = random_draw(len(both), both.shape[1], both.shape[-1], generator, which, rule, shared=True).to(both.device)
     return draw(both.flatten(0, 1)).view_as(both).split([x.shape[1], y.shape[1]], 1)
 
-# %% ../nbs/11_matching.ipynb #18069bb3
+# %% ../nbs/11_matching.ipynb #e549a92d
 WALKS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)} # images a class → stops, epochs between two stops
 
 @known
 @dataclass(frozen=True)
 class DC(Base):
     "Dataset condensation: match the gradients of each class along networks that train on the images (Zhao et al., ICLR 2021)"
-    init: str = 'noise'
+    init: str = 'noise'        # DC begins with noise
     stops: int = 0             # matching steps along each network; 0: by the released table
     walk: int = 0              # epochs on the synthetic images between two stops; 0: by the released table
     net_lr: float = .01        # learning rate of the network
@@ -199,7 +199,7 @@ class DC(Base):
         stops, walk = WALKS[min(WALKS, key=lambda k: abs(k - n))]
         return self.stops or stops, self.walk or walk
 
-# %% ../nbs/11_matching.ipynb #91519307
+# %% ../nbs/11_matching.ipynb #192a1b36
 @patch
 def begin(self: Base, stage: Stage, state: dict):
     "Images and their momentum, new or from `state`, on the device"
@@ -232,7 +232,7 @@ def match(self: DC, stage: Stage, state: dict, s: int) -> Tensor:
 
 @patch
 def follow(self: DC, stage: Stage, state: dict, epochs: int, s: int):
-    "Train the network on the images as they are now"
+    "Train the network on the images as they are now, for some `epochs`"
     x = stage.union(state['z'])
     data = in_space(x.flatten(0, 1), torch.arange(stage.classes, device=x.device).repeat_interleave(x.shape[1]), stage)
     recipe = Recipe(epochs=epochs, batch=256, lr=self.net_lr, momentum=0., weight_decay=0., decay='constant', flip=False, dsa='one' if self.dsa else '')
@@ -240,17 +240,17 @@ def follow(self: DC, stage: Stage, state: dict, epochs: int, s: int):
     for _ in train_stack(stage.flat, data, recipe, walk, (*stage.seed, 'walk', s)): pass
     state['theta'] = walk['theta'][0]
 
-def in_space(z: Tensor, y: Tensor, stage: Stage) -> Examples: "Images that are in a network's space already, as training examples"; return Examples(z, y, (), (), stage.real.train.flips, Pixels())
+def in_space(z: Tensor, y: Tensor, stage: Stage) -> Examples: "Images that are in a network's space already, with their labels `y`, as training examples"; return Examples(z, y, (), (), stage.real.train.flips, Pixels())
 
-# %% ../nbs/11_matching.ipynb #c71cfc60
+# %% ../nbs/11_matching.ipynb #a9b584f3
 @known
 @dataclass(frozen=True)
 class DSA(DC):
     "Differentiable siamese augmentation: DC under one random change for real and synthetic images (Zhao & Bilen, ICML 2021)"
-    init: str = 'real'
-    dsa: bool = True
+    init: str = 'real'         # DSA begins with real images
+    dsa: bool = True           # and changes both sides alike
 
-# %% ../nbs/11_matching.ipynb #cf5d790d
+# %% ../nbs/11_matching.ipynb #34b6118e
 @known
 @dataclass(frozen=True)
 class IDC(Base):
@@ -260,7 +260,7 @@ class IDC(Base):
     lr: float = .005           # for ipc 10 and 32 pixels, in pixels of [0, 1]; scaled by ipc/10 · (size/32)² and doubled, see above
     momentum: float = 0.       # the momentum ½ of the released loop is in the doubled learning rate
     factor: int = 2            # tiles along a side of a mosaic; 1 for IDC-I
-    real_batch: int = 64
+    real_batch: int = 64       # real images per class and step
     most: int = 128            # synthetic views a class in a step, at most
     walk_images: int = 2048    # real images between two stops
     net_lr: float = .01        # learning rate of the network
@@ -268,7 +268,7 @@ class IDC(Base):
     presets = {'digits': dict(net='convnet3-w32', steps=6, stops=40, real_batch=64, walk_images=256, lr=.1), 'cifar10': dict(), 'cifar100': dict()}
 
     @property
-    def mosaic(self): return self.factor
+    def mosaic(self): "Tiles along a side of a stored image"; return self.factor
 
     def learn(self, stage, state):
         "Images of one stage: yields events, returns (images in [0, 1] as (classes, n, C, S, S), None)"

@@ -72,9 +72,9 @@ class PDD(Method):
         shares = dict(kept_share=[len(job.part(i).train) / len(real.train) for i in range(job.last)]) if self.discard else {}
         return staged_set([pieces[n] for n in names], [rates[n[6:]] for n in names], real, self.base, self, **shares)
 
-# %% ../nbs/13_pdd.ipynb #5f2c7db8
+# %% ../nbs/13_pdd.ipynb #b77298cc
 class Job:
-    "The stages of a run, with their data and their number of events"
+    "The stages of a run of `pdd`, with their data and their number of events"
     def __init__(self, pdd: PDD, real: RealData, experts=None, forgetting=None, earlier=None):
         self.pdd, self.real, self.experts, self.forgetting = pdd, real, experts, forgetting
         self.each = [z.shape[1] for z, _ in stages_of(earlier)]
@@ -83,7 +83,7 @@ class Job:
         self.total = sum(sum(self.events(i)) for i in range(self.first, self.last))
 
     def base(self, i: int) -> Base: "The base as stage i has it"; return replace(self.pdd.base, ipc=self.each[i], seed=self.pdd.seed, device=self.pdd.device)
-    def lesson(self, rate=None) -> Recipe: "How networks learn the images so far"; return self.pdd.base.lesson(self.pdd.transition_epochs, rate)
+    def lesson(self, rate=None) -> Recipe: "How networks learn the images so far, at the learned `rate` or the recipe's own"; return self.pdd.base.lesson(self.pdd.transition_epochs, rate)
     def part(self, i: int) -> RealData: "The real images of stage i"; return part_of(self.real, self.forgetting, self.pdd.discard, i, self.last) if self.pdd.discard else self.real
 
     def stage(self, i: int, pieces: dict) -> Stage:

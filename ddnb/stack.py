@@ -15,10 +15,10 @@ from .dsa import OPERATIONS, random_draw
 from .augment import random_mix
 from .train import Examples, Recipe, batch_slices, hard_loss, lr_at, with_batch_statistics
 
-# %% ../nbs/08_stack.ipynb #0c4baa59
+# %% ../nbs/08_stack.ipynb #76721623
 class Flat:
     "A network by name as a function of one vector of all its parameters. Input (N, C, S, S) in the network's space, output (N, classes) logits."
-    def __init__(self, name: str, classes: int, channels: int = 3, size: int = 32, device='cpu'):
+    def __init__(self, name: str, classes: int, channels: int = 3, size: int = 32, device='cpu'): # see `make_net`
         self.name, self.make = name, lambda seed: make_net(name, classes, channels, size, seed)
         self.net = with_batch_statistics(self.make(0)).to(device)
         self.shapes = {k: p.shape for k, p in self.net.named_parameters()}
@@ -30,7 +30,7 @@ class Flat:
         "Parameter name → its part of the vector, in its shape"
         return {k: v.view(s) for (k, s), v in zip(self.shapes.items(), theta.split([s.numel() for s in self.shapes.values()]))}
     def vector(self, net) -> Tensor: "All parameters of a network of this kind, (P,)"; return torch.cat([p.detach().flatten() for p in net.parameters()]).to(self.device)
-    def fresh(self, seeds) -> Tensor: "Newly initialised networks, one a seed, (K, P)"; return torch.stack([self.vector(self.make(s)) for s in seeds])
+    def fresh(self, seeds) -> Tensor: "Newly initialised networks, one for each of `seeds`, (K, P)"; return torch.stack([self.vector(self.make(s)) for s in seeds])
     def __call__(self, theta: Tensor, x: Tensor) -> Tensor: return functional_call(self.net, self.parts(theta), (x,))
     def features(self, theta: Tensor, x: Tensor) -> Tensor: "What the last linear layer sees, (N, features)"; self(theta, x); return self.__dict__.pop('_seen')
 
@@ -40,7 +40,7 @@ class Flat:
         for p, v in zip(net.parameters(), self.parts(theta).values()): p.data.copy_(v)
         return net
 
-# %% ../nbs/08_stack.ipynb #9d9cb7c3
+# %% ../nbs/08_stack.ipynb #80493fd6
 def stack_gradients(flat: Flat, theta: Tensor, x: Tensor, loss) -> Tensor: # (K, P); (K, B, C, S, S); (logits, k-th further inputs…) → scalar, see below
     "Gradient of each network's loss on its own batch, (K, P). `loss` is a pair: function of (logits, *extras) and extras, tensors (K, …)."
     f, extras = loss
@@ -48,11 +48,11 @@ def stack_gradients(flat: Flat, theta: Tensor, x: Tensor, loss) -> Tensor: # (K,
     return vmap(one, chunk_size=1 if theta.device.type == 'cpu' else None)(theta, x, *extras)
 
 def sgd_step(theta: Tensor, momentum: Tensor, gradient: Tensor, lr: float, mu: float = 0., decay: float = 0.) -> tuple:
-    "One step of SGD with momentum `mu` and L2 `decay`, as torch.optim.SGD takes it: new theta, new momentum"
+    "One step of SGD at the rate `lr` along `gradient`, with `momentum` fading by `mu` and L2 `decay`, as torch.optim.SGD takes it: new theta, new momentum"
     momentum = mu * momentum + gradient + decay * theta
     return theta - lr * momentum, momentum
 
-# %% ../nbs/08_stack.ipynb #c9e1e242
+# %% ../nbs/08_stack.ipynb #68a061d7
 def _batch(data: Examples, order: Tensor, places: slice, recipe: Recipe, seed, step: int):
     "One batch for each of K networks, in the network's space: images (K, B, C, S, S), labels (K, B), partners and share of a mix"
     g, i = seeded(seed, 'batch', step), order[:, places]
@@ -65,7 +65,7 @@ def _batch(data: Examples, order: Tensor, places: slice, recipe: Recipe, seed, s
     if mix: x = mix_each(mix, x.view(k, b, *x.shape[1:]))
     return x.reshape(k, b, *x.shape[-3:]), y, mix
 
-def mix_each(mix, x: Tensor) -> Tensor: "The same mix for each of K batches, (K, B, C, S, S)"; return mix(x.transpose(0, 1).flatten(1, 2)).unflatten(1, (len(x), -1)).transpose(0, 1)
+def mix_each(mix, x: Tensor) -> Tensor: "The same `mix` for each of K batches, (K, B, C, S, S)"; return mix(x.transpose(0, 1).flatten(1, 2)).unflatten(1, (len(x), -1)).transpose(0, 1)
 
 # %% ../nbs/08_stack.ipynb #0285450f
 def train_stack(flat: Flat, data: Examples, recipe: Recipe, state: dict, seed, keep=None): # state: {'theta': (K, P)} to begin; keep: called with (epochs done, theta) after each epoch

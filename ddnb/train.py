@@ -115,7 +115,7 @@ def distil_loss(z: Tensor, teacher: Tensor, t: float, times_t2=False) -> Tensor:
     kl = F.kl_div(F.log_softmax(z / t, 1), F.log_softmax(teacher / t, 1), reduction='batchmean', log_target=True)
     return kl * t * t if times_t2 else kl
 
-# %% ../nbs/05_train.ipynb #c0ea1b74
+# %% ../nbs/05_train.ipynb #01cfeac3
 @dataclass
 class Examples:
     "What the loop trains on: images on the device, labels, and the statistics that normalise them"
@@ -127,7 +127,7 @@ class Examples:
     zca: Zca | None = None  # whitening that stands in for the channel statistics
     soft: Tensor | None = None # (N, K) probabilities, for recipes with labels='own'
     @classmethod
-    def of(cls, s: ImageSet, device, zca=None): "The examples of a set, on a device"; return cls(s.images.to(device), s.labels.to(device), *on_device(device, s.mean, s.std), s.flips, zca)
+    def of(cls, s: ImageSet, device, zca=None): "The examples of the set `s`, on a device, whitened by `zca` if given"; return cls(s.images.to(device), s.labels.to(device), *on_device(device, s.mean, s.std), s.flips, zca)
     @property
     def space(self): "The space that the network sees, see `ddnb.whiten`"; return self.zca or Channels(self.mean, self.std)
 
@@ -159,7 +159,7 @@ def train_step(net, opt, data: Examples, plan: Plan, places: slice, b: int, reci
     opt.step()
     return loss.detach(), z.detach(), i
 
-# %% ../nbs/05_train.ipynb #a1d2caff
+# %% ../nbs/05_train.ipynb #a0999d39
 def train(net, data: Examples, recipe: Recipe, state: dict, seed=0, # a network, in training; what it learns from
           label: Callable | None = None, # (unit batch, epoch, batch number) → logits, for recipes with labels='teacher'
           plans: Callable | None = None, # epoch → Plan, to replay stored ones; None: drawn from the seed
@@ -278,7 +278,7 @@ def _pretrained(name: str = 'resnet18', weights: str = 'IMAGENET1K_V1', device: 
     return Teacher(net.to(pick_device(device)), name, classes, 3, seen.crop_size[0], tuple(seen.mean), tuple(seen.std), acc, recipe=dict(weights=str(w)), data=dict(name='imagenet-1k'))
 Teacher.pretrained = staticmethod(_pretrained)
 
-# %% ../nbs/05_train.ipynb #be6e5173
+# %% ../nbs/05_train.ipynb #c8ad5c85
 SQUEEZE = { # data set → network and recipe
     'digits': ('convnet3-w64-batch', Recipe(epochs=40, batch=64, lr=.05, crop='resized')),
     'cifar10': ('resnet18', Recipe(epochs=200, batch=128, lr=.1, weight_decay=5e-4, crop='pad')),

@@ -31,9 +31,9 @@ def unrolled(loss, theta: Tensor, alpha: Tensor, target: Tensor, steps: int, inp
     *by_inputs, by_alpha = torch.autograd.grad(value, [*inputs, alpha], materialize_grads=True)
     return value.detach(), by_inputs, by_alpha
 
-# %% ../nbs/12_trajectory.ipynb #65cdf882
+# %% ../nbs/12_trajectory.ipynb #8a23b56d
 def forwards(loss, theta: Tensor, alpha: Tensor, steps: int) -> list:
-    "θ_0 … θ_T without any graph"
+    "θ_0 … θ_T without any graph; `loss` and `alpha` as in `unrolled`"
     trail = [theta.detach()]
     for k in range(steps):
         at = trail[-1].requires_grad_()
@@ -84,7 +84,7 @@ def segments(loss, theta: Tensor, alpha: Tensor, target: Tensor, steps: int, inp
 
 GRADIENTS = dict(adjoint=adjoint, unroll=unrolled, segments=segments, tesla=tesla)
 
-# %% ../nbs/12_trajectory.ipynb #b9ebac27
+# %% ../nbs/12_trajectory.ipynb #b80b7dd5
 EXPERT = Recipe(epochs=1, batch=256, lr=.01, momentum=0., weight_decay=0., decay='constant', flip=False, dsa='one') # MTT's: constant rate, no momentum, no decay
 
 @known
@@ -107,7 +107,7 @@ class Experts:
     def load(folder) -> 'Experts': "What `save` wrote"; t, about = load_tensors(Path(folder)/'experts.safetensors'); return Experts(t['trail'], **about)
 
 def expert_examples(real: RealData, space: str, device) -> Examples:
-    "The real training images as experts see them"
+    "The real training images as experts see them, in the `space` of that name"
     s = make_space(space, real.train, device)
     return Examples(real.train.images.to(device), real.train.labels.to(device), getattr(s, 'mean', ()), getattr(s, 'std', ()), real.train.flips, s if space == 'zca' else None)
 
@@ -175,7 +175,7 @@ class MTT(Base):
         z, rate = yield from self.learn(stage, state, experts)
         return staged_set([z], [rate], real, self, self)
 
-# %% ../nbs/12_trajectory.ipynb #6b28a5bb
+# %% ../nbs/12_trajectory.ipynb #ee43940f
 @patch
 def events(self: MTT, stage: Stage, experts=None) -> int:
     "Events of `learn`"
@@ -220,7 +220,7 @@ def dry_run(self: MTT, *inputs, steps: int = 2, **named) -> dict: # steps of eac
     return dict(steps=n, seconds=total, seconds_per_step=total / n, parts=told, trajectory_bytes=4 * self.experts * (self.kept + 1) * stage.flat.length)
 
 def seconds_each(stream, n: int) -> float:
-    "Seconds for each of the next n pulls, after one to warm up"
+    "Seconds for each of the next `n` pulls of a `stream`, after one to warm up"
     next(stream)
     began = time.monotonic()
     for _ in range(n): next(stream)
@@ -238,10 +238,10 @@ def _experts(self: MTT, stage: Stage, state: dict, total: int):
         except StopIteration as end: return end.value.to(stage.device)
         yield Event(done, total, {}, None, 'experts')
 
-# %% ../nbs/12_trajectory.ipynb #a475e9c5
+# %% ../nbs/12_trajectory.ipynb #99e0479b
 @patch
 def match(self: MTT, stage: Stage, state: dict, trail: Tensor, s: int) -> Tensor:
-    "One iteration: a student's walk, its distance to the expert, one step of images and step size; returns the loss"
+    "One iteration: a student's walk, its distance to an expert of `trail`, one step of images and step size; returns the loss"
     g = seeded(stage.seed, 'iteration', s)
     k, t = int(torch.randint(len(trail), (1,), generator=g)), int(torch.randint(self.max_start, (1,), generator=g))
     theta, target = trail[k, t], trail[k, t + self.expert_epochs]

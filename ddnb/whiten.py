@@ -12,7 +12,7 @@ from torch import Tensor
 from .basics import channel, check, denormalise, normalise, to_unit
 from .images import ImageSet
 
-# %% ../nbs/03_whiten.ipynb #c91a3243
+# %% ../nbs/03_whiten.ipynb #073dbae9
 class Channels:
     "Channels with mean 0 and standard deviation 1 over the training images"
     def __init__(self, mean: Tensor, std: Tensor): self.mean, self.std = mean, std # (C,) each, on the device of the images
@@ -22,9 +22,9 @@ class Channels:
 
 class Pixels:
     "No change: colours in [0, 1]"
-    def into(self, x: Tensor) -> Tensor: return to_unit(x)
-    def back(self, z: Tensor) -> Tensor: return z
-    def inside(self, z: Tensor) -> Tensor: return z.clamp(0, 1)
+    def into(self, x: Tensor) -> Tensor: "Bytes as floats, floats as they are"; return to_unit(x)
+    def back(self, z: Tensor) -> Tensor: "As they are"; return z
+    def inside(self, z: Tensor) -> Tensor: "The nearest images that are colours"; return z.clamp(0, 1)
 
 # %% ../nbs/03_whiten.ipynb #155d94dc
 class Zca:
