@@ -99,7 +99,7 @@ def sentence(watch: Watch) -> str:
         elsewhere='Another process is at work on this run. The panel follows its folder; pause and stop it there.',
         failed='', done='Done: run.result() gives what it made.')[watch.state]
 
-# %% ../nbs/31_panels.ipynb #324d30d6
+# %% ../nbs/31_panels.ipynb #464d1e9b
 STYLE = '''<style>
 .ddnb { max-width: 1180px; color: var(--jp-ui-font-color1, #222); font: 13px/1.4 var(--jp-ui-font-family, system-ui, sans-serif); font-variant-numeric: tabular-nums; padding: 2px 2px 6px }
 .ddnb .widget-box, .ddnb.widget-box, .ddnb .widget-html, .ddnb .widget-html-content { overflow: visible }
@@ -116,7 +116,7 @@ STYLE = '''<style>
 .ddnb-stack { position: relative; flex: none } .ddnb-stack img { image-rendering: pixelated; margin: 0; max-width: none; object-fit: fill; display: block }
 .ddnb-over { position: absolute; inset: 0 } .ddnb-over span { position: absolute; box-sizing: border-box } .ddnb-over .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; text-align: right; font-size: 12px }
 .ddnb-over .unsure { border: 2px solid #d98e04 } .ddnb-head { font-weight: 500; font-size: 12px; margin-bottom: 3px } .ddnb-hidden { display: none !important }
-.ddnb .noUi-connect { background: #3b6fb6 } .ddnb-charts .widget-html-content { display: flex; flex-flow: row wrap; gap: 4px 24px } .ddnb-tall { width: 416px } .ddnb .widget-slider { height: 26px; margin: 0 } .ddnb label.widget-label { font-size: 12px } .ddnb code { font-size: 12px }
+.ddnb .noUi-connect { background: #3b6fb6 } .ddnb .ddnb-help { padding: 0 0 3px 96px } .ddnb .ddnb-help .widget-html-content { font-size: 11px } .ddnb .ddnb-table table { border-collapse: collapse; margin: 2px 0 8px } .ddnb .ddnb-table th, .ddnb .ddnb-table td { text-align: left; padding: 3px 18px 3px 0; border-bottom: 1px solid var(--jp-border-color2, #ccc); background: none; font-size: 12px } .ddnb-charts .widget-html-content { display: flex; flex-flow: row wrap; gap: 4px 24px } .ddnb-tall { width: 416px } .ddnb .widget-slider { height: 26px; margin: 0 } .ddnb label.widget-label { font-size: 12px } .ddnb code { font-size: 12px }
 </style>'''
 
 def html(value: str = '', *classes: str) -> W.HTML:

@@ -24,7 +24,7 @@ def made(name, **how): return CDA.preset('digits', **how).start(teacher, folder=
 TOY = """import nbformat
 cells = [c.source for c in nbformat.read({{root!r}} + '/nbs/{0}.ipynb', 4).cells if c.cell_type == 'code']
 cells = cells[:1 + max(i for i, c in enumerate(cells) if 'class {1}' in c)]
-exec('\\n'.join(c for c in cells if not c.startswith('#| export') and not c.startswith('#| default_exp')))
+exec('\\n'.join(c for c in cells if not c.startswith('#| default_exp')))
 {2}"""
 SCENES = { # name → the cell that shows the panel
     'recovery': "made('cosine', steps=200).wait()",
