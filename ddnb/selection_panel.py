@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['Selection', 'captioned', 'supply', 'SelectionPanel']
 
-# %% ../nbs/31_selection_panel.ipynb #3249d181
+# %% ../nbs/31_selection_panel.ipynb #614e7319
 from functools import cached_property
 import ipywidgets as W, numpy as np, torch
 from PIL import Image
 from .basics import InputError, check, escape, load_tensors, png_uri, tiles
 from .config import find_class, load_state
 from .load import reload
-from .panels import Panel, button, html, row
+from .panel_parts import button, html, row
+from .panels import Panel
 from .recovery_panel import judge_of
 from .svg import AMBER, BLUE, GREY, LEFT, Line, bin_width, brief, chart, histogram
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GROUPS', 'Form', 'Studio']
 
-# %% ../nbs/32_studio.ipynb #a3b179fd
+# %% ../nbs/32_studio.ipynb #424f9b59
 import dataclasses, threading
 from pathlib import Path
 import ipywidgets as W
@@ -14,7 +14,8 @@ from .basics import InputError, check, escape, patch
 from .cda import CDA
 from .config import param_docs
 from .load import load
-from .panels import STYLE, Painted, Panel, button, complaint, how_long, html, row
+from .panel_parts import STYLE, Painted, button, html, row
+from .panels import Panel, complaint, how_long
 from .plots import BLUE
 from .protocols import PROTOCOLS, evaluate, protocol
 from .run import Run

@@ -21,7 +21,7 @@ def test_rooms_use_only_earlier_rooms():
     assert not late, f'a room uses a later one: {late}'
 
 def test_nothing_that_computes_needs_notebook_packages():
-    panels = {m for m, room in MODULES.items() if '31_panels' <= room < '33'} # the rooms with widgets
+    panels = {m for m, room in MODULES.items() if '31_panel' <= room < '33'} # the rooms with widgets
     assert not [(m, o) for m, s in SOURCES.items() for o in imported(s) & panels if m not in panels | {'all', 'cli'}], 'only panels use panels'
     bad = {m: found for m, s in SOURCES.items() if m not in panels and (found := {i.split('.')[0] for i in imported(s)} & {'ipywidgets', 'IPython', 'fastcore', 'nbdev', 'nbformat'})}
     assert not bad
