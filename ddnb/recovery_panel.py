@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['schedule_of', 'schedule_points', 'opinions', 'judge_of', 'RecoveryPanel']
 
-# %% ../nbs/31_recovery_panel.ipynb #3e256d9c
+# %% ../nbs/31_recovery_panel.ipynb #76181854
 import ipywidgets as W, numpy as np, torch
 from .augment import bounds
 from .basics import InputError, check, escape
 from .config import find_class, from_config
-from .panels import Panel, Watch, button, complaint, html, row
+from .panel_parts import button, html, row
+from .panels import Panel, Watch, complaint
 from .run import Run
 from .svg import Band, Line, bars, chart
 

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['runs_in', 'flat', 'telling', 'runs_table', 'RunsPanel']
 
-# %% ../nbs/31_runs_panel.ipynb #eb324ca7
+# %% ../nbs/31_runs_panel.ipynb #e715ffab
 import json
 from pathlib import Path
 import ipywidgets as W
 from .basics import check, escape
-from .panels import STYLE, Painted, Panel, Watch, button, complaint, html, row
+from .panel_parts import STYLE, Painted, button, html, row
+from .panels import Panel, Watch, complaint
 from .protocols import scores_html
 from .recovery_panel import RecoveryPanel
 from .run import Run

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['KINDS', 'crop_facts', 'sample_boxes', 'expression', 'ScheduleControls', 'SchedulePanel']
 
-# %% ../nbs/31_schedule_panel.ipynb #3d60cd9a
+# %% ../nbs/31_schedule_panel.ipynb #d1fdb22c
 import ipywidgets as W, torch
 from .augment import Reversed, Schedule, bounds, constant, cosine, linear, random_boxes, reverse, step
 from .basics import check, escape, seeded, to_unit
 from .load import load
-from .panels import STYLE, Painted, Watch, button, html, row
+from .panel_parts import STYLE, Painted, button, html, row
+from .panels import Watch
 from .recovery_panel import schedule_of
 from .run import Run
 from .svg import BLUE, VIOLET, Band, Line, boxes_over, centres, chart, heat

@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['Selection', 'captioned', 'supply', 'SelectionPanel']
 
-# %% ../nbs/31_selection_panel.ipynb #3249d181
+# %% ../nbs/31_selection_panel.ipynb #614e7319
 from functools import cached_property
 import ipywidgets as W, numpy as np, torch
 from PIL import Image
 from .basics import InputError, check, escape, load_tensors, png_uri, tiles
 from .config import find_class, load_state
 from .load import reload
-from .panels import Panel, button, html, row
+from .panel_parts import button, html, row
+from .panels import Panel
 from .recovery_panel import judge_of
 from .svg import AMBER, BLUE, GREY, LEFT, Line, bin_width, brief, chart, histogram
 
@@ -68,7 +69,7 @@ def supply(candidates: list, need: list, classes: list, most: int = 20) -> str:
         rows.append(f'<div style="display:flex;align-items:center;height:15px;font-size:11px"><span style="width:74px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;text-align:right;padding-right:6px">{escape(classes[c])}</span><span style="position:relative;width:150px;height:9px"><i style="position:absolute;height:9px;width:{150 * have / top:.0f}px;background:{AMBER};opacity:.6"></i><i style="position:absolute;left:{150 * want / top:.0f}px;height:11px;top:-1px;border-left:1px solid"></i></span><span style="padding-left:8px">{have}{short}</span></div>')
     return '<div class="ddnb-head">candidates of each class (line: wanted)</div>' + ''.join(rows)
 
-# %% ../nbs/31_selection_panel.ipynb #3e1a81e2
+# %% ../nbs/31_selection_panel.ipynb #beeccf1e
 class SelectionPanel(Panel, shows=('CCFS',)):
     "A selection of real images: difficulty and choice by phase, filters' accuracy, supply of each class; click a bar to see its images"
     bins = 24
@@ -76,7 +77,7 @@ class SelectionPanel(Panel, shows=('CCFS',)):
     def build(self):
         check(len(self.watches) == 1, 'the selection panel shows one run', 'open a panel for each')
         self.found, self.bin, self._shown, self._judge = Selection(self.watches[0].run), None, None, None
-        self.plot, self.side, self.strip, self.typical = html(), html(), html(), html()
+        self.plot, self.known, self.supply, self.strip, self.typical = (html() for _ in range(5))
         self.bars = [self._bar(i) for i in range(self.bins)]
         over = W.Box(self.bars, layout=W.Layout(display='flex', padding=f'24px 0 0 {LEFT}px', width=f'{LEFT + 300}px', height='130px'))
         over.add_class('ddnb-bars')
@@ -86,7 +87,7 @@ class SelectionPanel(Panel, shows=('CCFS',)):
         self.only = W.ToggleButtons(options=['all images', 'chosen ones'], style=dict(button_width='auto'))
         for w in (self.kind, self.only): w.observe(lambda _: self.wake(), 'value')
         style = html('<style>.ddnb-bars { position: absolute !important; inset: 0 } .ddnb .ddnb-bars .jupyter-button { background: transparent; border: 0; padding: 0; height: 106px; flex: none; min-width: 0; cursor: pointer } .ddnb .ddnb-bars .jupyter-button:hover:enabled { background: color-mix(in srgb, currentColor 9%, transparent) }</style>')
-        return W.VBox([style, row(W.VBox([stack, row(self.kind, self.only)]), self.side, kind='ddnb-body'), self.strip, self.typical])
+        return W.VBox([style, row(W.VBox([stack, row(self.kind, self.only), self.known]), self.supply, kind='ddnb-body'), self.strip, self.typical])
 
     def _bar(self, i):
         def pick(_): self.bin = i; self.wake()
@@ -107,7 +108,8 @@ class SelectionPanel(Panel, shows=('CCFS',)):
         self._shown, hard = key, self.found.harder
         if hard is None: self.strip.value = 'This selection went by the scores of each filter, which no folder keeps: there is no histogram of all images.'
         else: self._histogram(phases, hard)
-        self.side.value = '<div style="display:flex;flex-wrap:wrap;gap:8px 24px">' + self._accuracy(phases) + '<div>' + supply(phases[-1]['candidates'], phases[-1]['need'], self.classes[0]) + '</div></div>'
+        self.known.value = self._accuracy(phases)
+        self.supply.value = supply(phases[-1]['candidates'], phases[-1]['need'], self.classes[0])
         self.typical.value = self._typical(phases)
 
     def _histogram(self, phases, hard):
@@ -127,10 +129,12 @@ class SelectionPanel(Panel, shows=('CCFS',)):
 
     def _captions(self, places, chosen, phase) -> list:
         name, labels, x = lambda c: escape(str(self.classes[0][int(c)])), self.found.train.labels, self.found.train.images[places]
-        answers, teacher = self.found.answers(phase), None
+        answers, teacher = {p: a for p in {*chosen.values(), phase} if (a := self.found.answers(p)) is not None}, None
         try: self._judge = self._judge or judge_of(self.found.run); teacher = self._judge.logits(x).argmax(1)
         except InputError: pass
-        said = lambda i, p: f'<b>{name(labels[p])}</b> {brief(float(self.found.harder[p]))}' + (f'<br>filter: {name(answers[p])}' if answers is not None else '') + (f'<br>teacher: {name(teacher[i])}' if teacher is not None else '') + (f'<br><span style="border-bottom:2px solid {AMBER}">phase {chosen[p]}</span>' if p in chosen else '')
+        def said(i, p):
+            j = chosen.get(p, phase) # the filter that was asked when it was chosen, else the latest
+            return f'<b>{name(labels[p])}</b> {brief(float(self.found.harder[p]))}' + (f'<br>filter {j}: {name(answers[j][p])}' if j in answers else '') + (f'<br>teacher: {name(teacher[i])}' if teacher is not None else '') + (f'<br><span style="border-bottom:2px solid {AMBER}">phase {j}</span>' if p in chosen else '')
         return [said(i, p) for i, p in enumerate(places)]
 
     def _accuracy(self, phases) -> str:

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['saturation', 'detail', 'StagesPanel']
 
-# %% ../nbs/31_stages_panel.ipynb #687ed86e
+# %% ../nbs/31_stages_panel.ipynb #a519bf81
 import ipywidgets as W, torch
 from .basics import check, escape, to_unit
-from .panels import Grid, Panel, html, row
+from .panel_parts import Grid, html, row
+from .panels import Panel
 from .svg import bars, BLUE, brief, chart
 
 # %% ../nbs/31_stages_panel.ipynb #958330ee

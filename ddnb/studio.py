@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GROUPS', 'Form', 'Studio']
 
-# %% ../nbs/32_studio.ipynb #a3b179fd
+# %% ../nbs/32_studio.ipynb #424f9b59
 import dataclasses, threading
 from pathlib import Path
 import ipywidgets as W
@@ -14,7 +14,8 @@ from .basics import InputError, check, escape, patch
 from .cda import CDA
 from .config import param_docs
 from .load import load
-from .panels import STYLE, Painted, Panel, button, complaint, how_long, html, row
+from .panel_parts import STYLE, Painted, button, html, row
+from .panels import Panel, complaint, how_long
 from .plots import BLUE
 from .protocols import PROTOCOLS, evaluate, protocol
 from .run import Run
@@ -77,7 +78,7 @@ class Form:
         shown = ', '.join(f'{n}={expression(v) if n == "schedule" else repr(v)}' for n, v in said.items())
         return f'{self.cls.__name__}.preset({", ".join(filter(None, [repr(self.preset.value), shown]))})' if self.cls.presets else f'{self.cls.__name__}({shown})'
 
-# %% ../nbs/32_studio.ipynb #ce31afb8
+# %% ../nbs/32_studio.ipynb #75efe880
 class Studio(Painted):
     "Pick data, teacher, method and settings by form; see the cost; run, watch, judge and export; get the code"
     def __init__(self, folder='runs'): # where runs, teachers and exports go
@@ -96,9 +97,9 @@ class Studio(Painted):
         export = W.VBox([self.format, self.target, do('Export', 'Write the set for other programs', self.export)])
         self.tabs = W.Tab([*self.places.values(), score, export, self.code], titles=[*self.places, 'Scores', 'Export', 'Code'], layout=W.Layout(flex='1 1 560px', min_width='0'))
         left = W.VBox([html('<b>1 · data and teacher</b>'), self.data, self.epochs, do('Train a teacher', 'Squeeze the data into a network', self.train), self.saved, do('Load it', 'Read a saved teacher', self.load_teacher), self.facts,
-                       html('<b>2 · method</b>'), self.form.box, do('What would it cost?', 'Time a few steps', self.dry_run), self.cost, html('<b>3 · go</b>'), do('▶ Start', 'Start the run', self.start)], layout=W.Layout(width='340px', flex='none'))
+                       html('<b>2 · method</b>'), self.form.box, do('What would it cost?', 'Time a few steps', self.dry_run), self.cost, html('<b>3 · go</b>'), do('▶ Start', 'Start the run', self.start)], layout=W.Layout(width='340px', flex='none', align_items='flex-start', grid_gap='3px'))
         self.said = html('', 'ddnb-said')
-        self.box = W.VBox([html(STYLE + '<style>.ddnb-help { padding: 0 0 3px 96px } .ddnb-help .widget-html-content { font-size: 11px }</style>'), self.said, row(left, self.tabs, kind='ddnb-body')])
+        self.box = W.VBox([html(STYLE), self.said, row(left, self.tabs, kind='ddnb-body')])
         self.begin()
 
     def work(self, f):

@@ -14,7 +14,7 @@ from PIL import Image
 from .basics import check, escape, png_uri, tiles, to_bytes
 from .plots import AMBER, BLUE, GREY, VIOLET
 
-# %% ../nbs/30_svg.ipynb #94f608ec
+# %% ../nbs/30_svg.ipynb #368d0314
 def brief(v: float) -> str: # any number
     "`v` with three digits: '0.0312', '4.87', '58.2', '1,234'"
     if v == 0 or not math.isfinite(v): return '0' if v == 0 else '–'
@@ -25,8 +25,8 @@ def ticks(lo: float, hi: float, log: bool = False, most: int = 4) -> list: # ran
     "Round numbers in [lo, hi]"
     if log:
         steps = [m * 10.**k for k in range(math.floor(math.log10(lo)), math.ceil(math.log10(hi)) + 1) for m in (1, 2, 5)]
-        inside = [round(v, 12) for v in steps if lo * .999 <= v <= hi * 1.001]
-        tens = [v for v in inside if abs(math.log10(v) % 1) < 1e-6]
+        inside = [v for v in steps if lo * .999 <= v <= hi * 1.001]
+        tens = inside[next((i for i, v in enumerate(inside) if abs(math.log10(v) - round(math.log10(v))) < 1e-6), 0)::3]
         if len(inside) > most and len(tens) > 1: return tens[::-(-len(tens) // most)]
         return inside[::-(-len(inside) // most)] if inside else [lo, hi]
     raw = (hi - lo) / most or 1
@@ -34,7 +34,7 @@ def ticks(lo: float, hi: float, log: bool = False, most: int = 4) -> list: # ran
     each = next(unit * m for m in (1, 2, 5, 10) if unit * m >= raw)
     return [round(k * each, 10) for k in range(math.ceil(lo / each - 1e-9), math.floor(hi / each + 1e-9) + 1)]
 
-# %% ../nbs/30_svg.ipynb #01bfadeb
+# %% ../nbs/30_svg.ipynb #42431202
 @dataclass
 class Line:
     "A named line: points (x, y), or None as y where it breaks"
@@ -57,7 +57,7 @@ WIDTH, LEFT, RIGHT = 416, 44, 102 # pixels: a chart, the numbers at its left, th
 
 def place(lo: float, hi: float, a: float, b: float, log: bool = False):
     "The function that maps [lo, hi] to pixels [a, b]"
-    f = (lambda v: math.log10(max(v, 1e-12))) if log else float
+    f = (lambda v: math.log10(max(v, 1e-300))) if log else float
     span = (f(hi) - f(lo)) or 1.
     return lambda v: round(a + (f(v) - f(lo)) / span * (b - a), 1)
 

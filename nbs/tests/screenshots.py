@@ -1,6 +1,7 @@
 "Screenshots of every panel in JupyterLab's light and dark theme: python nbs/tests/screenshots.py [OUT] [NAME …]"
 import sys, tempfile, time
 from pathlib import Path
+from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 from lab import Lab, ROOT, browser, failures, notebook, open_notebook, run_all
 
@@ -24,7 +25,7 @@ def made(name, **how): return CDA.preset('digits', **how).start(teacher, folder=
 TOY = """import nbformat
 cells = [c.source for c in nbformat.read({{root!r}} + '/nbs/{0}.ipynb', 4).cells if c.cell_type == 'code']
 cells = cells[:1 + max(i for i, c in enumerate(cells) if 'class {1}' in c)]
-exec('\\n'.join(c for c in cells if not c.startswith('#| export') and not c.startswith('#| default_exp')))
+exec('\\n'.join(c for c in cells if not c.startswith('#| default_exp')))
 {2}"""
 SCENES = { # name → the cell that shows the panel
     'recovery': "made('cosine', steps=200).wait()",
@@ -54,7 +55,10 @@ def take(out, names=(), home=None):
                     panel = page.locator('.jp-OutputArea-output > .ddnb, .jp-OutputArea-output .ddnb').nth(i)
                     panel.scroll_into_view_if_needed()
                     time.sleep(1)
-                    panel.screenshot(path=str(out/f'{name}-{theme}.png'))
+                    path = out/f'panel-{name}-{theme}.png'
+                    panel.screenshot(path=str(path))
+                    with Image.open(path) as im: small = im.convert('RGB').quantize(128, dither=Image.Dither.NONE)
+                    small.save(path, optimize=True)
                     print(name, theme, 'content and room:', panel.evaluate("e => { const o = e.closest('.jp-OutputArea-output'); return [o.scrollWidth, o.clientWidth] }"))
             print('console:', page.said, 'cells:', failures(page))
 

@@ -1,0 +1,61 @@
+"A panel costs a run nothing that counts: pace, memory, widgets"
+import os, sys, time
+from pathlib import Path
+import pytest
+sys.path.insert(0, str(Path(__file__).parent))
+import lab as L
+from test_panels import until
+
+@pytest.fixture
+def stripes(tmp_path):
+    "Starts the small method that 31_panels defines, with other settings"
+    import nbformat
+    cells = [c.source for c in nbformat.read(L.ROOT/'nbs'/'31_panels.ipynb', 4).cells if c.cell_type == 'code']
+    (tmp_path/'stripes_of_page.py').write_text('import time, torch, numpy as np, tempfile\nfrom pathlib import Path\nfrom dataclasses import dataclass\nfrom ddnb.basics import seeded\nfrom ddnb.config import known\nfrom ddnb.run import Event, Method\n' + next(c for c in cells if 'class Stripes(Method)' in c).split('home = Path')[0])
+    sys.path.insert(0, str(tmp_path))
+    import stripes_of_page
+    sys.path.remove(str(tmp_path))
+    return lambda **how: stripes_of_page.Stripes(**how).start(folder=tmp_path/f'run{time.time()}')
+
+def rss() -> float: "Megabytes of this process"; return int(Path('/proc/self/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 1e6
+
+@pytest.mark.skipif(not Path('/proc/self/statm').exists(), reason='memory is read from /proc')
+def test_memory_stays_flat_and_widgets_are_reused(stripes):
+    from ddnb.panels import Panel
+    from ipywidgets.widgets.widget import _instances
+    run = stripes(steps=2000, wait=.003)
+    panel = Panel.of(run)
+    until(lambda: run.last and run.last['step'] >= 200, 'it gets going')
+    began, widgets, most = rss(), len(_instances), 0.
+    while run.alive: most = max(most, abs(rss() - began)); time.sleep(.1)
+    panel.refresh()
+    print(f'\nmemory moved by {most:.1f} MB over {run.last["step"] - 200:,} steps')
+    assert run.status == 'done' and panel.time.at == 2000 and most <= 20 and len(_instances) == widgets
+    panel.close()
+    assert len(_instances) < widgets - 30
+
+def test_a_run_keeps_its_pace_under_a_panel(tmp_path):
+    "Pairs of windows in one run, the painter at work and at rest; the best of three tries. Where other programs keep all cores busy, the clock measures them: steps per second of this process's own CPU time count there."
+    from ddnb.cda import CDA
+    from ddnb.load import load
+    from ddnb.recovery_panel import RecoveryPanel
+    from ddnb.train import squeeze
+    teacher = squeeze(load('digits'), epochs=1, progress=False)
+    run = CDA.preset('digits', steps=100_000).start(teacher, folder=tmp_path/'run')
+    panel = RecoveryPanel(run)
+    draw, steps, found, busy = panel.once, lambda: run.state.get('at', 0), [], os.getloadavg()[0] > os.cpu_count()
+    clock = time.process_time if busy else time.perf_counter
+    def rate(f, seconds=1.2):
+        panel.once = f
+        time.sleep(.15)
+        a, t = steps(), clock()
+        time.sleep(seconds)
+        return (steps() - a) / (clock() - t)
+    try:
+        until(lambda: steps() > 20, 'it gets going', 60)
+        while len(found) < 3 and max(found, default=0) < .95:
+            pairs = [(rate(draw), rate(lambda: None)) for _ in range(5)]
+            found.append(sum(a for a, _ in pairs) / sum(b for _, b in pairs))
+        print(f'\nsteps per {"CPU " if busy else ""}second with the panel against without: {", ".join(f"{f:.1%}" for f in found)}')
+    finally: run.stop().wait(); panel.close()
+    assert max(found) >= .95, found
