@@ -43,3 +43,16 @@ _all_ = ['InputError', 'sheet', 'DistilledSet', 'ImageSet', 'from_imagefolder', 
          'StoredLabels', 'label_bytes', 'relabel', 'CDA', 'DC', 'DM', 'DSA', 'IDC', 'MTT', 'Experts', 'PDD', 'Difficulty', 'TrainingLog', 'published', 'spearman', 'SELECTIONS', 'select', 'CCFS', 'class_incremental',
          'boxes_plot', 'formation_plot', 'grid_plot', 'loss_plot', 'schedule_plot', 'scores_plot',
          'chosen_plot', 'filter_plot', 'median_plot', 'supply_plot', 'where_plot', 'ablation_plot', 'appearance_plot', 'budget_plot', 'incremental_plot', 'matching_plot', 'orders_plot', 'partition_plot', 'prefix_plot', 'stages_plot', 'Report']
+
+# %% ../nbs/42_all.ipynb #3f30974b
+from importlib.util import find_spec
+import sys
+if sys.modules.get('ipywidgets', True) and find_spec('ipywidgets'):
+    from ddnb.panels import Panel
+    from ddnb.recovery_panel import RecoveryPanel
+    from ddnb.schedule_panel import SchedulePanel
+    from ddnb.stages_panel import StagesPanel
+    from ddnb.selection_panel import SelectionPanel
+    from ddnb.runs_panel import RunsPanel
+    from ddnb.studio import Studio
+    __all__ = [*globals().get('__all__', []), 'Panel', 'RecoveryPanel', 'SchedulePanel', 'StagesPanel', 'SelectionPanel', 'RunsPanel', 'Studio']

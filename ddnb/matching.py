@@ -24,7 +24,7 @@ from .train import Examples, Recipe
 from .protocols import PROTOCOLS
 from .stack import Flat, train_stack
 
-# %% ../nbs/11_matching.ipynb #432c96a8
+# %% ../nbs/11_matching.ipynb #1d99d8db
 @dataclass
 class Stage:
     "One stage as a base sees it"
@@ -41,6 +41,8 @@ class Stage:
 
     @property
     def classes(self) -> int: "Number of classes"; return len(self.real.classes)
+    @property
+    def labels(self) -> tuple: "Class of each new image, class by class"; return tuple(c for c in range(self.classes) for _ in range(self.ipc))
     def union(self, z: Tensor) -> Tensor: "Images of this stage behind those of the earlier ones, class by class, (classes, n, C, S, S)"; return z if self.old is None else torch.cat([self.old, z], 1)
     def network(self, k: int) -> Tensor:
         "The network number `k` to start from, (P,)"
@@ -164,7 +166,7 @@ def changed_alike(x: Tensor, y: Tensor, which: tuple, rule: str, generator) -> t
     draw = random_draw(len(both), both.shape[1], both.shape[-1], generator, which, rule, shared=True).to(both.device)
     return draw(both.flatten(0, 1)).view_as(both).split([x.shape[1], y.shape[1]], 1)
 
-# %% ../nbs/11_matching.ipynb #e549a92d
+# %% ../nbs/11_matching.ipynb #65f49d99
 WALKS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)} # images a class → stops, epochs between two stops
 
 @known
@@ -188,7 +190,7 @@ class DC(Base):
             loss = self.match(stage, state, s)
             if (s + 1) % stops: self.follow(stage, state, walk, s)
             state['at'] = s + 1
-            yield Event(s + 1, self.steps * stops, dict(loss=loss), lambda: self.shown(stage, state['z']), f'network {s // stops + 1} of {self.steps}')
+            yield Event(s + 1, self.steps * stops, dict(loss=loss), lambda: self.shown(stage, state['z']), f'network {s // stops + 1} of {self.steps}', stage.labels)
         return self.done(stage, state), None
 
     def events(self, stage) -> int: "Events of `learn`"; return self.steps * self.walks(stage)[0]
@@ -250,7 +252,7 @@ class DSA(DC):
     init: str = 'real'         # DSA begins with real images
     dsa: bool = True           # and changes both sides alike
 
-# %% ../nbs/11_matching.ipynb #34b6118e
+# %% ../nbs/11_matching.ipynb #5db940d0
 @known
 @dataclass(frozen=True)
 class IDC(Base):
@@ -278,7 +280,7 @@ class IDC(Base):
             loss = self.match(stage, state, s)
             if (s + 1) % self.stops: self.follow(stage, state, s)
             state['at'] = s + 1
-            yield Event(s + 1, self.steps * self.stops, dict(loss=loss), lambda: self.shown(stage, state['z']), f'network {s // self.stops + 1} of {self.steps}')
+            yield Event(s + 1, self.steps * self.stops, dict(loss=loss), lambda: self.shown(stage, state['z']), f'network {s // self.stops + 1} of {self.steps}', stage.labels)
         return self.done(stage, state), None
 
     def events(self, stage) -> int: "Events of `learn`"; return self.steps * self.stops
@@ -319,7 +321,7 @@ def follow(self: IDC, stage: Stage, state: dict, s: int):
     for _ in train_stack(stage.flat, data, recipe, walk, (*stage.seed, 'walk', s)): pass
     state['theta'], state['walk'] = walk['theta'][0], walk['momentum'][0]
 
-# %% ../nbs/11_matching.ipynb #da37ad8f
+# %% ../nbs/11_matching.ipynb #0398de90
 @known
 @dataclass(frozen=True)
 class DM(Base):
@@ -335,7 +337,7 @@ class DM(Base):
         for s in range(state['at'], self.steps):
             loss = self.match(stage, state, s)
             state['at'] = s + 1
-            yield Event(s + 1, self.steps, dict(loss=loss), lambda: self.shown(stage, state['z']))
+            yield Event(s + 1, self.steps, dict(loss=loss), lambda: self.shown(stage, state['z']), labels=stage.labels)
         return self.done(stage, state), None
 
     def events(self, stage) -> int: "Events of `learn`"; return self.steps

@@ -140,7 +140,7 @@ def _so_far(pieces: dict, j: int, stage: Stage, base: Base):
     x = open_mosaics(z.flatten(0, 1), base.mosaic) if base.mosaic > 1 else z.flatten(0, 1)
     return in_space(x, torch.arange(stage.classes, device=x.device).repeat_interleave(len(x) // stage.classes), stage)
 
-# %% ../nbs/13_pdd.ipynb #dc8775c5
+# %% ../nbs/13_pdd.ipynb #e44d86e5
 @patch
 def _starts(self: PDD, job: Job, i: int, stage: Stage, state: dict):
     "k → the k-th network that stage i starts from, or None for the base's own"
@@ -173,12 +173,12 @@ def _one_stage(self: PDD, job: Job, i: int, began: int, total: int, state: dict)
     while True:
         try: e = next(stream)
         except StopIteration as end: images, rate = end.value; break
-        yield Event(offset + e.step, total, dict(e.scalars, stage=i + 1), e.images, ': '.join(filter(None, [f'stage {i + 1} of {job.last}', e.note])))
+        yield Event(offset + e.step, total, dict(e.scalars, stage=i + 1), e.images, ': '.join(filter(None, [f'stage {i + 1} of {job.last}', e.note])), e.labels)
     state['rates'][f'{i + 1}'], pieces[f'stage-{i + 1}'] = rate, images
     del state['now']
     if self.transition: # the experts of this stage are not needed again
         for name in [n for n in pieces if n.startswith(f'stage-{i + 1}-experts')]: del pieces[name]
-    yield Event(began + sum(job.events(i)), total, dict(stage=i + 1), lambda: images.flatten(0, 1), f'stage {i + 1} of {job.last} is there', part=True)
+    yield Event(began + sum(job.events(i)), total, dict(stage=i + 1), lambda: images.flatten(0, 1), f'stage {i + 1} of {job.last} is there', stage.labels, True)
 
 # %% ../nbs/13_pdd.ipynb #be821fb9
 @patch
