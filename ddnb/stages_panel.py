@@ -24,10 +24,11 @@ def detail(x: torch.Tensor) -> float:
     within = lambda t: (t - t.mean((2, 3), keepdim=True)).square().mean().item()
     return 1 - within(torch.nn.functional.avg_pool2d(x, 2)) / max(within(x), 1e-12)
 
-# %% ../nbs/31_stages_panel.ipynb #d016ee8b
+# %% ../nbs/31_stages_panel.ipynb #a40af01a
 class StagesPanel(Panel, shows=('PDD',)):
     "A run in stages: one grid a stage, what each was conditioned on, loss and step size with stage borders"
-    def build(self):
+    def build(self) -> W.Widget:
+        "A column a stage, and the charts under them"
         check(len(self.watches) == 1, 'the stages panel shows one run', 'open a panel for each')
         said = self.watches[0].run.about.get('method', {}).get('stages')
         self.grids = [Grid() for _ in range(said if isinstance(said, int) else 1)]
@@ -39,7 +40,8 @@ class StagesPanel(Panel, shows=('PDD',)):
         "Stage → its last event with images at or before `at`"
         return {e['stage']: e for e in list(self.watches[0].run.events) if 'preview' in e and 'stage' in e and e['step'] <= at}
 
-    def paint(self, at):
+    def paint(self, at: int):
+        "Show every stage as it was at step `at`"
         watch, shown = self.watches[0], self.ends(at)
         names = self.classes[0]
         for k, (head, grid, foot) in enumerate(zip(self.heads, self.grids, self.feet), 1):
@@ -53,7 +55,7 @@ class StagesPanel(Panel, shows=('PDD',)):
             foot.value = self.foot(e, x)
         self.chart.value = self.charts(at)
 
-    def foot(self, e: dict, x) -> str:
+    def foot(self, e: dict, x) -> str: # an event with images; those images
         "Facts of a stage: step size, saturation, detail, and what the method measured"
         if e['preview'] not in self._facts: self._facts = dict(list(self._facts.items())[-200:]) | {e['preview']: (saturation(x), detail(x))}
         s, d = self._facts[e['preview']]
@@ -61,7 +63,8 @@ class StagesPanel(Panel, shows=('PDD',)):
         rows = {'step size': e.get('lr'), 'saturation': s, 'detail': d, **measured}
         return '<br>'.join(f'{escape(k)} {brief(v)}' for k, v in rows.items() if v is not None)
 
-    def charts(self, at):
+    def charts(self, at: int) -> str:
+        "Loss, step size and what else the run measured, with stage borders, as one HTML string"
         events, of = list(self.watches[0].run.events), self.watches[0].of
         borders = tuple(b['step'] for a, b in zip(events, events[1:]) if a.get('stage') != b.get('stage'))
         keys = [k for k in ('loss', 'lr') if any(k in e for e in events)] + sorted({k for e in events for k in e if 'accuracy' in k})
