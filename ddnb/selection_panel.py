@@ -17,7 +17,7 @@ from .panels import Panel
 from .recovery_panel import judge_of
 from .svg import AMBER, BLUE, GREY, LEFT, Line, bin_width, brief, chart, histogram
 
-# %% ../nbs/31_selection_panel.ipynb #fbc3ad59
+# %% ../nbs/31_selection_panel.ipynb #8046b10e
 class Selection:
     "What a run folder knows of a selection. Real data and difficulty are loaded when first looked at."
     def __init__(self, run): self.run, self._stamp, self._records = run, None, []
@@ -28,7 +28,7 @@ class Selection:
         path = self.run.folder/'state.safetensors'
         stamp = path.stat().st_mtime_ns if path.exists() else None
         if stamp and stamp != self._stamp:
-            done = load_state(path).get('done', {})
+            done = load_state(path).get('phases', {})
             self._records, self._stamp = [done[k] for k in sorted(done, key=int)], stamp
         return self._records
 
@@ -69,7 +69,7 @@ def supply(candidates: list, need: list, classes: list, most: int = 20) -> str: 
         rows.append(f'<div style="display:flex;align-items:center;height:15px;font-size:11px"><span style="width:74px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;text-align:right;padding-right:6px">{escape(classes[c])}</span><span style="position:relative;width:150px;height:9px"><i style="position:absolute;height:9px;width:{150 * have / top:.0f}px;background:{AMBER};opacity:.6"></i><i style="position:absolute;left:{150 * want / top:.0f}px;height:11px;top:-1px;border-left:1px solid"></i></span><span style="padding-left:8px">{have}{short}</span></div>')
     return '<div class="ddnb-head">candidates of each class (line: wanted)</div>' + ''.join(rows)
 
-# %% ../nbs/31_selection_panel.ipynb #7f3d8a3b
+# %% ../nbs/31_selection_panel.ipynb #bc916677
 class SelectionPanel(Panel, shows=('CCFS',)):
     "A selection of real images: difficulty and choice by phase, filters' accuracy, supply of each class; click a bar to see its images"
     bins = 24
@@ -104,7 +104,7 @@ class SelectionPanel(Panel, shows=('CCFS',)):
 
     def paint(self, at: int):
         "Show the phases that were done at step `at`"
-        phases = [r for r in self.found.records][:max(1, (self.watches[0].at(at, 'phase') or {}).get('phase', 1))]
+        phases = [r for r in self.found.records][:max(1, (self.watches[0].at(at, 'all') or {}).get('phase', 1))] # the event that ends a phase tells its filter's accuracies
         key = (len(phases), self.bin, self.kind.value, self.only.value)
         if not phases or key == self._shown: return
         self._shown, hard = key, self.found.harder
