@@ -69,7 +69,7 @@ def supply(candidates: list, need: list, classes: list, most: int = 20) -> str: 
         rows.append(f'<div style="display:flex;align-items:center;height:15px;font-size:11px"><span style="width:74px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;text-align:right;padding-right:6px">{escape(classes[c])}</span><span style="position:relative;width:150px;height:9px"><i style="position:absolute;height:9px;width:{150 * have / top:.0f}px;background:{AMBER};opacity:.6"></i><i style="position:absolute;left:{150 * want / top:.0f}px;height:11px;top:-1px;border-left:1px solid"></i></span><span style="padding-left:8px">{have}{short}</span></div>')
     return '<div class="ddnb-head">candidates of each class (line: wanted)</div>' + ''.join(rows)
 
-# %% ../nbs/31_selection_panel.ipynb #bc916677
+# %% ../nbs/31_selection_panel.ipynb #3d6babfd
 class SelectionPanel(Panel, shows=('CCFS',)):
     "A selection of real images: difficulty and choice by phase, filters' accuracy, supply of each class; click a bar to see its images"
     bins = 24
@@ -82,13 +82,13 @@ class SelectionPanel(Panel, shows=('CCFS',)):
         self.bars = [self._bar(i) for i in range(self.bins)]
         over = W.Box(self.bars, layout=W.Layout(display='flex', padding=f'24px 0 0 {LEFT}px', width=f'{LEFT + 300}px', height='130px'))
         over.add_class('ddnb-bars')
-        stack = W.Box([self.plot, over], layout=W.Layout(display='block'))
-        stack.add_class('ddnb-stack')
+        self.stack = W.Box([self.plot, over], layout=W.Layout(display='block'))
+        self.stack.add_class('ddnb-stack')
         self.kind = W.Dropdown(options=[('all classes', -1)] + [(c, i) for i, c in enumerate(self.classes[0])], layout=W.Layout(width='150px'))
         self.only = W.ToggleButtons(options=['all images', 'chosen ones'], style=dict(button_width='auto'))
         for w in (self.kind, self.only): w.observe(lambda _: self.wake(), 'value')
         style = html('<style>.ddnb-bars { position: absolute !important; inset: 0 } .ddnb .ddnb-bars .jupyter-button { background: transparent; border: 0; padding: 0; height: 106px; flex: none; min-width: 0; cursor: pointer } .ddnb .ddnb-bars .jupyter-button:hover:enabled { background: color-mix(in srgb, currentColor 9%, transparent) }</style>')
-        return W.VBox([style, row(W.VBox([stack, row(self.kind, self.only), self.known]), self.supply, kind='ddnb-body'), self.strip, self.typical])
+        return W.VBox([style, row(W.VBox([self.stack, row(self.kind, self.only), self.known]), self.supply, kind='ddnb-body'), self.strip, self.typical])
 
     def _bar(self, i):
         def pick(_): self.bin = i; self.wake()
@@ -108,7 +108,7 @@ class SelectionPanel(Panel, shows=('CCFS',)):
         key = (len(phases), self.bin, self.kind.value, self.only.value)
         if not phases or key == self._shown: return
         self._shown, hard = key, self.found.harder
-        if hard is None: self.strip.value = 'This selection went by the scores of each filter, which no folder keeps: there is no histogram of all images.'
+        if hard is None: self.stack.add_class('ddnb-hidden'); self.strip.value = '<div class="ddnb-quiet">This selection went by the scores of each filter, which no folder keeps: there is no histogram of all images.</div>'
         else: self._histogram(phases, hard)
         self.known.value = self._accuracy(phases)
         self.supply.value = supply(phases[-1]['candidates'], phases[-1]['need'], self.classes[0])
