@@ -54,12 +54,22 @@ def take_first(order: Tensor, pool: Tensor, group: Tensor, need: Tensor) -> Tens
     open_ = order[pool[order]]
     return torch.cat([open_[group[open_] == g][:n] for g, n in enumerate(need.tolist())])
 
-# %% ../nbs/22_ccfs.ipynb #7a83f7de
+# %% ../nbs/22_ccfs.ipynb #5caf25eb
 SHORTAGE = ('short', 'carry', 'redistribute', 'backfill')
 REASONS = ('easiest errors', 'redistributed', 'backfilled: lowest margin', 'backfilled: hardest') # what the numbers in `reasons` mean ('easiest errors': by coarse and fine, whatever these are)
 
-def choose(policy: str, last: bool, need: Tensor, pool: Tensor, free: Tensor, order: Tensor, group: Tensor, margin: Tensor, hard: Tensor, teacher_right: Tensor) -> tuple[Tensor, Tensor]:
-    "One phase's choice under a shortage policy: places and reasons, (M,) each. `need`: wanted of each group; `free`: (N,) not taken yet; `last`: is this the last phase?"
+def choose(policy: str,           # one of SHORTAGE
+           last: bool,            # is this the last phase?
+           need: Tensor,          # (groups,) wanted of each
+           pool: Tensor,          # (N,) is it a candidate?
+           free: Tensor,          # (N,) not taken yet
+           order: Tensor,         # (N,) places in the order of choice
+           group: Tensor,         # (N,) group of each image
+           margin: Tensor,        # (N,) of the filter, above 0 where it is right
+           hard: Tensor,          # (N,) difficulty
+           teacher_right: Tensor, # (N,)
+          ) -> tuple[Tensor, Tensor]:
+    "One phase's choice under a shortage policy: places and reasons, (M,) each"
     chosen = take_first(order, pool, group, need)
     reasons, free = torch.zeros_like(chosen), free.clone()
     def fill(more, reason):
@@ -238,7 +248,7 @@ def filter_seed(self: Job, j: int) -> int:
     "The seed of a filter's first weights"
     return int(torch.randint(2**31, (1,), generator=seeded(self.m.seed, 'filter', j, 'weights')))
 
-# %% ../nbs/22_ccfs.ipynb #924df512
+# %% ../nbs/22_ccfs.ipynb #822ea781
 @patch
 def look(self: Job, net, images: Tensor) -> Tensor:
     "Logits of a filter for unaugmented images, (N, classes) on the CPU"
@@ -262,20 +272,20 @@ def finish_phase(self: Job, j: int, net) -> Event:
     return self.phase_event(j)
 
 @patch
-def accuracies(self: Job, net, answers: Tensor, free: Tensor) -> dict:
+def accuracies(self: Job, net, answers: Tensor, free: Tensor) -> dict: # a filter; (N,) the class it says; (N,) not chosen before
     "The filter's accuracy on all real training images, on those not chosen before, and on the test split; in [0, 1]"
     right, test = answers == self.labels, self.look(net, self.real.test.images).argmax(1) == self.real.test.labels.cpu()
     return {k: t.float().mean().item() if len(t) else 1. for k, t in dict(all=right, unselected=right[free], test=test).items()}
 
 @patch
-def supply(self: Job, answers: Tensor, pool: Tensor, chosen: Tensor) -> dict:
+def supply(self: Job, answers: Tensor, pool: Tensor, chosen: Tensor) -> dict: # (N,) the filter's answers; (N,) candidates; (M,) places
     "The funnel (all → by the coarse rule → teacher right → not taken → chosen), and candidates and chosen of each class"
     nobody, by_class = torch.zeros(0, dtype=torch.long), lambda p: torch.bincount(self.labels[p], minlength=self.classes).tolist()
     coarse = [candidates(self.m.coarse, answers, self.labels, t, nobody).sum().item() for t in (torch.ones_like(self.teacher_right), self.teacher_right)]
     return dict(funnel=[len(answers), *coarse, int(pool.sum()), len(chosen)], candidates=by_class(pool), chosen=by_class(chosen))
 
 @patch
-def need(self: Job, j: int, group: Tensor) -> Tensor:
+def need(self: Job, j: int, group: Tensor) -> Tensor: # phase, from 0; (N,) group of each image
     "How many of each group phase `j` wants; under 'carry' and 'backfill' with what earlier phases left open"
     groups, of = int(group.max()) + 1, self.classes if not self.m.balance else 1
     want = lambda ks: torch.full((groups,), sum(ks) * of)

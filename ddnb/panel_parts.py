@@ -11,7 +11,7 @@ import ipywidgets as W, torch
 from .basics import escape
 from .export import arrange, encode
 
-# %% ../nbs/31_panel_parts.ipynb #b8ed4d7b
+# %% ../nbs/31_panel_parts.ipynb #cfe8985d
 STYLE = '''<style>
 .ddnb { max-width: 1180px; color: var(--jp-ui-font-color1, #222); font: 13px/1.4 var(--jp-ui-font-family, system-ui, sans-serif); font-variant-numeric: tabular-nums; padding: 2px 2px 6px }
 .ddnb .widget-box, .ddnb.widget-box, .ddnb .widget-html, .ddnb .widget-html-content { overflow: visible }
@@ -31,19 +31,19 @@ STYLE = '''<style>
 .ddnb .noUi-connect { background: #3b6fb6 } .ddnb .ddnb-help { padding: 0 0 3px 96px } .ddnb .ddnb-help .widget-html-content { font-size: 11px } .ddnb .ddnb-table table { border-collapse: collapse; margin: 2px 0 8px } .ddnb .ddnb-table th, .ddnb .ddnb-table td { text-align: left; padding: 3px 18px 3px 0; border-bottom: 1px solid var(--jp-border-color2, #ccc); background: none; font-size: 12px } .ddnb-charts .widget-html-content { display: flex; flex-flow: row wrap; gap: 4px 24px } .ddnb-tall { width: 416px } .ddnb .widget-slider { height: 26px; margin: 0 } .ddnb label.widget-label { font-size: 12px } .ddnb code { font-size: 12px }
 </style>'''
 
-def html(value: str = '', *classes: str) -> W.HTML:
+def html(value: str = '', *classes: str) -> W.HTML: # what it shows; names of CSS classes
     "An HTML widget with CSS classes"
     w = W.HTML(value)
     for c in classes: w.add_class(c)
     return w
 
-def row(*children, kind: str = 'ddnb-row', **layout) -> W.Box:
+def row(*children, kind: str = 'ddnb-row', **layout) -> W.Box: # widgets; its CSS class; more of the layout
     "Widgets side by side that wrap where there is no room"
     box = W.Box(children, layout=W.Layout(display='flex', **layout))
     box.add_class(kind)
     return box
 
-def button(text: str, tip: str, f) -> W.Button:
+def button(text: str, tip: str, f) -> W.Button: # words on it; words when the pointer rests on it
     "A quiet button; `f` is called without arguments, maybe from another thread"
     b = W.Button(description=text, tooltip=tip)
     b.on_click(lambda _: f())

@@ -67,8 +67,8 @@ class Watch:
 def _sheet(path, n, size):
     with Image.open(path) as picture: return untile(picture.convert('RGB'), n, size)
 
-# %% ../nbs/31_panels.ipynb #8b4ab831
-def speed(events: list) -> float:
+# %% ../nbs/31_panels.ipynb #27e53ef4
+def speed(events: list) -> float: # of a run, in order
     "Steps a second over the last three seconds of recorded events, 0 where they don't tell"
     if len(events) < 2: return 0.
     last = events[-1]
@@ -76,7 +76,7 @@ def speed(events: list) -> float:
     return (last['step'] - first['step']) / max(1e-6, last['time'] - first['time'])
 
 def how_long(seconds: float) -> str:
-    "'15 s', '4 min', '2 h 10 min'"
+    "`seconds` in words: '15 s', '4 min', '2 h 10 min'"
     s = round(seconds)
     return f'{s} s' if s < 100 else f'{round(s / 60)} min' if s < 5400 else f'{s // 3600} h {s % 3600 // 60} min'
 

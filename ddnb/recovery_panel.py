@@ -42,10 +42,11 @@ def judge_of(run: Run):
         if kept['kind'] == 'saved' and hasattr(cls := find_class(kept['type']), 'logits'): return cls.load(run.folder/'inputs'/name)
     raise InputError('this run keeps no teacher', 'ask one yourself: teacher.logits(images)')
 
-# %% ../nbs/31_recovery_panel.ipynb #72115de1
+# %% ../nbs/31_recovery_panel.ipynb #496a4410
 class RecoveryPanel(Panel, shows=('CDA',)):
     "A recovery: images as they form, the crop schedule, losses and the mismatch of each layer, on one slider; one run or two"
-    def build(self):
+    def build(self) -> W.Widget:
+        "The images and the teacher's button beside the charts"
         self.opinion = W.ToggleButton(False, description="Teacher's opinion", tooltip='Frame the images in which the teacher sees another class; hover says what it sees')
         self.opinion.observe(lambda _: self.wake(), 'value')
         self.verdict, self._judges, self._seen = html('', 'ddnb-quiet'), {}, {}
@@ -54,7 +55,7 @@ class RecoveryPanel(Panel, shows=('CDA',)):
         return row(left, self.chart, kind='ddnb-body')
 
     @property
-    def asking(self): return self.opinion.value
+    def asking(self) -> bool: "Is the teacher asked?"; return self.opinion.value
 
     def hints(self, watch, at):
         "What the run's own teacher sees in the images at a step, where it was asked"
@@ -69,13 +70,14 @@ class RecoveryPanel(Panel, shows=('CDA',)):
             self.verdict.value = f'The teacher agrees with {sum(not other for _, other in said.values())} of {len(said)} labels; framed: it sees another class.'
         return self._seen['said']
 
-    def charts(self, at):
+    def charts(self, at: int) -> str:
+        "Schedule, losses and layers as one HTML string"
         of = max(w.of for w in self.watches)
         keys = [k for k in ('ce', 'bn') if any(w.points(k) for w in self.watches)]
         losses = [chart(self.lines(k), self.words[k], (0, of), log=True, now=at, words='step' if k == keys[-1] else None, height=132 if k == keys[-1] else 112) for k in keys]
         return self.schedule(of, at) + ''.join(losses) + self.layers(at)
 
-    def schedule(self, of: int, at: int) -> str:
+    def schedule(self, of: int, at: int) -> str: # steps in all; the step shown
         "The crop schedules of the runs over their steps"
         shapes, many = [], len(self.watches) > 1
         for w, name, colour in zip(self.watches, self.names, self.colours()):

@@ -17,7 +17,7 @@ from .recovery_panel import RecoveryPanel
 from .run import Run
 from .svg import BLUE, GREY, VIOLET, AMBER, Line, brief, chart
 
-# %% ../nbs/31_runs_panel.ipynb #505af8d7
+# %% ../nbs/31_runs_panel.ipynb #aa225a8c
 def runs_in(folder) -> list: # a folder that holds run folders, at any depth
     "The runs below a folder, oldest first. Raises `InputError` where there is no such folder."
     check(Path(folder).is_dir(), f'there is no folder {str(folder)!r}', 'give the folder that holds the run folders')
@@ -25,19 +25,19 @@ def runs_in(folder) -> list: # a folder that holds run folders, at any depth
     return [Run.open(p) for p in sorted(found, key=lambda p: (p/'run.json').stat().st_mtime)]
 
 def flat(config: dict, at: str = '') -> dict:
-    "A nested configuration as 'schedule.kind' → 'cosine'"
+    "A nested configuration, `config`, as 'schedule.kind' → 'cosine'"
     out = {}
     for k, v in config.items():
         if isinstance(v, dict) and 'values' not in v: out |= flat(v, f'{at}{k}.')
         else: out[at + k] = v.get('function') if isinstance(v, dict) else v
     return out
 
-def telling(runs: list) -> list:
+def telling(runs: list) -> list: # of `Run`
     "Names of the settings in which runs differ"
     found = [flat(r.about['method']) for r in runs]
     return [k for k in dict.fromkeys(k for f in found for k in f) if len({json.dumps(f.get(k), default=str) for f in found}) > 1]
 
-def runs_table(runs: list) -> str:
+def runs_table(runs: list) -> str: # of `Run`
     "Runs as an HTML table: folder, method, state, steps, the settings in which they differ, last losses"
     keys = telling(runs)
     losses = [k for k in ('loss', 'ce', 'bn') if any(k in (r.last or {}) for r in runs)]

@@ -16,7 +16,7 @@ from .recovery_panel import schedule_of
 from .run import Run
 from .svg import BLUE, VIOLET, Band, Line, boxes_over, centres, chart, heat
 
-# %% ../nbs/31_schedule_panel.ipynb #c3066536
+# %% ../nbs/31_schedule_panel.ipynb #05eae13a
 def crop_facts(schedule, size: int, points: int = 40, n: int = 150, seed: int = 0) -> list: # pixels along a side; points of the run; crops at each
     "(progress, mean area, share of whole-image crops) at points of the run"
     p = [i / points for i in range(points + 1)]
@@ -26,7 +26,7 @@ def crop_facts(schedule, size: int, points: int = 40, n: int = 150, seed: int = 
     return list(zip(p, area.mean(1).tolist(), (area == 1).double().mean(1).tolist()))
 
 def sample_boxes(schedule, progress: float, n: int, size: int, seed: int = 0) -> list:
-    "n random crops at a point of the run, (top, left, height, width) each"
+    "`n` random crops at a point of the run, (top, left, height, width) each"
     lo, hi = schedule(min(progress, 1 - 1e-9))
     return random_boxes(torch.full((n,), float(lo)), torch.full((n,), float(hi)), size, seeded(seed, 'sample')).tolist()
 
@@ -38,12 +38,12 @@ def expression(schedule) -> str: # a Schedule or Reversed
     said += [f'{k}={getattr(s, k):g}' for k, usual in (('lo', .08), ('hi', 1.)) if getattr(s, k) != usual]
     return f'{s.kind}({", ".join(said)})'
 
-# %% ../nbs/31_schedule_panel.ipynb #0884f34d
+# %% ../nbs/31_schedule_panel.ipynb #264e14af
 KINDS = dict(cosine=cosine, linear=linear, step=step, constant=constant)
 
 class ScheduleControls:
     "Kind, milestone and bounds of one schedule, with a reset"
-    def __init__(self, start, changed, colour: str, title: str):
+    def __init__(self, start, changed, colour: str, title: str): # a Schedule or Reversed; called without arguments when a slider moves
         wide, style = W.Layout(width='330px'), dict(description_width='70px')
         self.start, self.colour = start, colour
         self.kind = W.Dropdown(options=list(KINDS), description='schedule', layout=wide, style=style)

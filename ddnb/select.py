@@ -14,8 +14,8 @@ from .basics import check, seeded
 from .images import ImageSet
 from .difficulty import Difficulty
 
-# %% ../nbs/21_select.ipynb #91f1f5a5
-def balanced(rule):
+# %% ../nbs/21_select.ipynb #75d4bb30
+def balanced(rule): # a function for one class
     "Decorator: a rule for one class, (what, k, generator) → places, as a rule for all: (what, labels, ipc, generator) → indices (classes·ipc,) int64, class by class"
     @wraps(rule)
     def select(what, labels: Tensor, ipc: int, generator, **options):

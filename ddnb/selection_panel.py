@@ -17,7 +17,7 @@ from .panels import Panel
 from .recovery_panel import judge_of
 from .svg import AMBER, BLUE, GREY, LEFT, Line, bin_width, brief, chart, histogram
 
-# %% ../nbs/31_selection_panel.ipynb #7f3c0c57
+# %% ../nbs/31_selection_panel.ipynb #8046b10e
 class Selection:
     "What a run folder knows of a selection. Real data and difficulty are loaded when first looked at."
     def __init__(self, run): self.run, self._stamp, self._records = run, None, []
@@ -28,7 +28,7 @@ class Selection:
         path = self.run.folder/'state.safetensors'
         stamp = path.stat().st_mtime_ns if path.exists() else None
         if stamp and stamp != self._stamp:
-            done = load_state(path).get('done', {})
+            done = load_state(path).get('phases', {})
             self._records, self._stamp = [done[k] for k in sorted(done, key=int)], stamp
         return self._records
 
@@ -46,11 +46,11 @@ class Selection:
             if kept['kind'] == 'saved' and hasattr(value := find_class(kept['type']).load(self.run.folder/'inputs'/name), 'harder'): return value.harder.cpu()
 
     def answers(self, phase: int):
-        "What the filter of a phase (from 1) said of each image, or None"
+        "What the filter of a `phase` (from 1) said of each image, or None"
         path = self.run.folder/'pieces'/f'phase{phase:02d}-answers.safetensors'
         return load_tensors(path)[0]['piece'].long() if path.exists() else None
 
-# %% ../nbs/31_selection_panel.ipynb #90312947
+# %% ../nbs/31_selection_panel.ipynb #4113a018
 def captioned(x: torch.Tensor, captions: list, side: int = 64) -> str: # (n, C, S, S); HTML for each; pixels of an image on the page
     "Images with captions under them as HTML; the images are one sheet"
     if not len(x): return '<div class="ddnb-quiet">no images here</div>'
@@ -60,7 +60,7 @@ def captioned(x: torch.Tensor, captions: list, side: int = 64) -> str: # (n, C, 
     piece = lambda i, said: f'<figure style="margin:0 10px 8px 0;width:{max(side, 84)}px;font-size:11px;line-height:1.3"><div style="width:{side}px;height:{side}px;background:var(--sheet) -{i * side}px 0/{n * side}px {side}px;image-rendering:pixelated"></div><figcaption>{said}</figcaption></figure>'
     return f'<div style="display:flex;flex-wrap:wrap;--sheet:url({src})">' + ''.join(piece(i, c) for i, c in enumerate(captions)) + '</div>'
 
-def supply(candidates: list, need: list, classes: list, most: int = 20) -> str:
+def supply(candidates: list, need: list, classes: list, most: int = 20) -> str: # images of each class; wanted of each; names; classes shown
     "Candidates against need, class by class, as HTML; short classes are marked in words"
     top, rows = max([*candidates, *need, 1]), []
     for c, have in enumerate(candidates[:most]):
@@ -69,25 +69,26 @@ def supply(candidates: list, need: list, classes: list, most: int = 20) -> str:
         rows.append(f'<div style="display:flex;align-items:center;height:15px;font-size:11px"><span style="width:74px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;text-align:right;padding-right:6px">{escape(classes[c])}</span><span style="position:relative;width:150px;height:9px"><i style="position:absolute;height:9px;width:{150 * have / top:.0f}px;background:{AMBER};opacity:.6"></i><i style="position:absolute;left:{150 * want / top:.0f}px;height:11px;top:-1px;border-left:1px solid"></i></span><span style="padding-left:8px">{have}{short}</span></div>')
     return '<div class="ddnb-head">candidates of each class (line: wanted)</div>' + ''.join(rows)
 
-# %% ../nbs/31_selection_panel.ipynb #beeccf1e
+# %% ../nbs/31_selection_panel.ipynb #3d6babfd
 class SelectionPanel(Panel, shows=('CCFS',)):
     "A selection of real images: difficulty and choice by phase, filters' accuracy, supply of each class; click a bar to see its images"
     bins = 24
 
-    def build(self):
+    def build(self) -> W.Widget:
+        "Histogram with a button over each bar, class menu, accuracies and supply; images under them"
         check(len(self.watches) == 1, 'the selection panel shows one run', 'open a panel for each')
         self.found, self.bin, self._shown, self._judge = Selection(self.watches[0].run), None, None, None
         self.plot, self.known, self.supply, self.strip, self.typical = (html() for _ in range(5))
         self.bars = [self._bar(i) for i in range(self.bins)]
         over = W.Box(self.bars, layout=W.Layout(display='flex', padding=f'24px 0 0 {LEFT}px', width=f'{LEFT + 300}px', height='130px'))
         over.add_class('ddnb-bars')
-        stack = W.Box([self.plot, over], layout=W.Layout(display='block'))
-        stack.add_class('ddnb-stack')
+        self.stack = W.Box([self.plot, over], layout=W.Layout(display='block'))
+        self.stack.add_class('ddnb-stack')
         self.kind = W.Dropdown(options=[('all classes', -1)] + [(c, i) for i, c in enumerate(self.classes[0])], layout=W.Layout(width='150px'))
         self.only = W.ToggleButtons(options=['all images', 'chosen ones'], style=dict(button_width='auto'))
         for w in (self.kind, self.only): w.observe(lambda _: self.wake(), 'value')
         style = html('<style>.ddnb-bars { position: absolute !important; inset: 0 } .ddnb .ddnb-bars .jupyter-button { background: transparent; border: 0; padding: 0; height: 106px; flex: none; min-width: 0; cursor: pointer } .ddnb .ddnb-bars .jupyter-button:hover:enabled { background: color-mix(in srgb, currentColor 9%, transparent) }</style>')
-        return W.VBox([style, row(W.VBox([stack, row(self.kind, self.only), self.known]), self.supply, kind='ddnb-body'), self.strip, self.typical])
+        return W.VBox([style, row(W.VBox([self.stack, row(self.kind, self.only), self.known]), self.supply, kind='ddnb-body'), self.strip, self.typical])
 
     def _bar(self, i):
         def pick(_): self.bin = i; self.wake()
@@ -101,12 +102,13 @@ class SelectionPanel(Panel, shows=('CCFS',)):
         return self.found.train.index[torch.tensor(self._places, dtype=torch.long)].tolist() if self.bin is not None else []
     _places = ()
 
-    def paint(self, at):
-        phases = [r for r in self.found.records][:max(1, (self.watches[0].at(at, 'phase') or {}).get('phase', 1))]
+    def paint(self, at: int):
+        "Show the phases that were done at step `at`"
+        phases = [r for r in self.found.records][:max(1, (self.watches[0].at(at, 'all') or {}).get('phase', 1))] # the event that ends a phase tells its filter's accuracies
         key = (len(phases), self.bin, self.kind.value, self.only.value)
         if not phases or key == self._shown: return
         self._shown, hard = key, self.found.harder
-        if hard is None: self.strip.value = 'This selection went by the scores of each filter, which no folder keeps: there is no histogram of all images.'
+        if hard is None: self.stack.add_class('ddnb-hidden'); self.strip.value = '<div class="ddnb-quiet">This selection went by the scores of each filter, which no folder keeps: there is no histogram of all images.</div>'
         else: self._histogram(phases, hard)
         self.known.value = self._accuracy(phases)
         self.supply.value = supply(phases[-1]['candidates'], phases[-1]['need'], self.classes[0])

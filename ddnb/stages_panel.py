@@ -24,46 +24,63 @@ def detail(x: torch.Tensor) -> float:
     within = lambda t: (t - t.mean((2, 3), keepdim=True)).square().mean().item()
     return 1 - within(torch.nn.functional.avg_pool2d(x, 2)) / max(within(x), 1e-12)
 
-# %% ../nbs/31_stages_panel.ipynb #d016ee8b
+# %% ../nbs/31_stages_panel.ipynb #4299b9f8
 class StagesPanel(Panel, shows=('PDD',)):
     "A run in stages: one grid a stage, what each was conditioned on, loss and step size with stage borders"
-    def build(self):
+    def build(self) -> W.Widget:
+        "A column a stage, and the charts under them"
         check(len(self.watches) == 1, 'the stages panel shows one run', 'open a panel for each')
-        said = self.watches[0].run.about.get('method', {}).get('stages')
-        self.grids = [Grid() for _ in range(said if isinstance(said, int) else 1)]
+        self.method = self.watches[0].run.about.get('method', {})
+        self.grids = [Grid() for _ in range(self.method.get('stages', 1))]
         self.heads, self.feet, self.chart, self._facts = [html('', 'ddnb-quiet') for _ in self.grids], [html('', 'ddnb-quiet') for _ in self.grids], html(), {}
         columns = [W.VBox([h, g.box, f]) for h, g, f in zip(self.heads, self.grids, self.feet)]
         return W.VBox([row(*columns, kind='ddnb-body'), self.chart])
+
+    @property
+    def first(self) -> int: "Number of the first stage of this run: above 1 where it goes on from an earlier set"; return next((e['stage'] for e in list(self.watches[0].run.events) if 'stage' in e), 1)
+
+    def given(self, stage: int) -> str:
+        "What the stage of that number was conditioned on, in words"
+        before = 'stage 1' if stage == 2 else f'stages 1–{stage - 1}'
+        if stage > 1 and self.method.get('conditioning', True): return f'given {before}'
+        return f'from networks that know {before}' if stage > 1 and self.method.get('transition', True) else 'on its own'
+
+    def labels(self, e: dict, n: int) -> list: # an event with images; how many are shown
+        "Class of each image: as the event says, else class by class, as the settings say how many"
+        each = self.method.get('ipc', 1)
+        if not isinstance(each, int): each = each[e['stage'] - self.first]
+        return e.get('labels') or [i // each for i in range(n)]
 
     def ends(self, at: int) -> dict:
         "Stage → its last event with images at or before `at`"
         return {e['stage']: e for e in list(self.watches[0].run.events) if 'preview' in e and 'stage' in e and e['step'] <= at}
 
-    def paint(self, at):
+    def paint(self, at: int):
+        "Show every stage as it was at step `at`"
         watch, shown = self.watches[0], self.ends(at)
-        names = self.classes[0]
-        for k, (head, grid, foot) in enumerate(zip(self.heads, self.grids, self.feet), 1):
+        for k, (head, grid, foot) in enumerate(zip(self.heads, self.grids, self.feet), self.first):
             e = shown.get(k)
-            before = {1: 'from noise', 2: 'given stage 1'}.get(k, f'given stages 1–{k - 1}')
-            head.value = f'<div style="border-top:1px solid;border-left:1px solid;border-right:1px solid;height:4px"></div><b>stage {k}</b> · {before}'
+            head.value = f'<div style="border-top:1px solid;border-left:1px solid;border-right:1px solid;height:4px"></div><b>stage {k}</b> · {self.given(k)}'
             if e is None: grid.box.add_class('ddnb-hidden'); foot.value = 'not begun'; grid._key = None; continue
             grid.box.remove_class('ddnb-hidden')
-            x, labels = watch.frame(e['step'])
-            grid.show(x, labels, names, width=max(150, 1040 // len(self.grids)), height=400, key=e['preview'])
+            x, _ = watch.frame(e['step'])
+            grid.show(x, self.labels(e, len(x)), self.classes[0], width=max(150, 1040 // len(self.grids)), height=400, key=e['preview'])
             foot.value = self.foot(e, x)
         self.chart.value = self.charts(at)
 
-    def foot(self, e: dict, x) -> str:
-        "Facts of a stage: step size, saturation, detail, and what the method measured"
+    def foot(self, e: dict, x) -> str: # an event with images; those images
+        "Facts of a stage: last step size, saturation, detail, and what the method measured"
         if e['preview'] not in self._facts: self._facts = dict(list(self._facts.items())[-200:]) | {e['preview']: (saturation(x), detail(x))}
         s, d = self._facts[e['preview']]
         measured = {k: v for k, v in e.items() if 'accuracy' in k and isinstance(v, (int, float))}
-        rows = {'step size': e.get('lr'), 'saturation': s, 'detail': d, **measured}
+        sizes = [f['step_size'] for f in list(self.watches[0].run.events) if 'step_size' in f and f['stage'] == e['stage'] and f['step'] <= e['step']]
+        rows = {'step size': sizes[-1] if sizes else None, 'saturation': s, 'detail': d, **measured}
         return '<br>'.join(f'{escape(k)} {brief(v)}' for k, v in rows.items() if v is not None)
 
-    def charts(self, at):
+    def charts(self, at: int) -> str:
+        "Loss, step size and what else the run measured, with stage borders, as one HTML string"
         events, of = list(self.watches[0].run.events), self.watches[0].of
         borders = tuple(b['step'] for a, b in zip(events, events[1:]) if a.get('stage') != b.get('stage'))
-        keys = [k for k in ('loss', 'lr') if any(k in e for e in events)] + sorted({k for e in events for k in e if 'accuracy' in k})
+        keys = [k for k in ('loss', 'step_size') if any(k in e for e in events)] + sorted({k for e in events for k in e if 'accuracy' in k})
         draw = lambda k: chart(self.lines(k), self.words.get(k, k.replace('_', ' ')), (0, of), log=k == 'loss', now=at, marks=borders, words='step' if k == keys[-1] else None, height=132 if k == keys[-1] else 112)
         return '<div style="display:flex;flex-wrap:wrap;gap:0 24px">' + ''.join(map(draw, keys)) + '</div>'

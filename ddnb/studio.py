@@ -22,12 +22,12 @@ from .run import Run
 from .schedule_panel import ScheduleControls, expression
 from .train import SQUEEZE, Squeeze, Teacher, family
 
-# %% ../nbs/32_studio.ipynb #37455f02
+# %% ../nbs/32_studio.ipynb #e24548f4
 GROUPS = dict(what=('ipc', 'schedule', 'seed'), long=('steps', 'batch', 'phases', 'stages'), hard=()) # the rest is 'how'
 
 class Form:
     "The parameters of a method as widgets, from its dataclass and the comments beside its fields"
-    def __init__(self, cls, changed):
+    def __init__(self, cls, changed): # a method's class; called without arguments when a widget changes
         self.cls, self.docs, self.changed, self.fields = cls, param_docs(cls), changed, {}
         for f in dataclasses.fields(cls): self.fields[f.name] = self._widget(f)
         self.preset = W.Dropdown(options=list(cls.presets) or ['defaults'], description='preset', **self._wide)
@@ -78,7 +78,7 @@ class Form:
         shown = ', '.join(f'{n}={expression(v) if n == "schedule" else repr(v)}' for n, v in said.items())
         return f'{self.cls.__name__}.preset({", ".join(filter(None, [repr(self.preset.value), shown]))})' if self.cls.presets else f'{self.cls.__name__}({shown})'
 
-# %% ../nbs/32_studio.ipynb #75efe880
+# %% ../nbs/32_studio.ipynb #2c28c237
 class Studio(Painted):
     "Pick data, teacher, method and settings by form; see the cost; run, watch, judge and export; get the code"
     def __init__(self, folder='runs'): # where runs, teachers and exports go
@@ -102,7 +102,7 @@ class Studio(Painted):
         self.box = W.VBox([html(STYLE), self.said, row(left, self.tabs, kind='ddnb-body')])
         self.begin()
 
-    def work(self, f):
+    def work(self, f): # a function without arguments
         "Do something that takes a while, in a thread, one at a time; errors are shown"
         def go():
             if not self._busy.acquire(blocking=False): self.note = 'One thing at a time: this waits for what is going on.'; self.wake(); return
@@ -112,7 +112,7 @@ class Studio(Painted):
             finally: self._busy.release(); self.wake()
         threading.Thread(target=go, daemon=True, name='ddnb studio').start()
 
-    def say(self, text): self.note = text; self.wake()
+    def say(self, text: str): "Show a `text` under the steps"; self.note = text; self.wake()
 
     def once(self):
         "Show what is known"
@@ -120,7 +120,7 @@ class Studio(Painted):
         self.facts.value = '<br>'.join(escape(str(x)) for x in (self.real and self.real.train, self.teacher) if x)
         self.code.value = f'<pre style="user-select:all;font-size:12px">{escape(self.script)}</pre>'
 
-    def failed(self, error): self.said.value = complaint(InputError(str(error), 'change the setting that it names'))
+    def failed(self, error): "Say that something could not be drawn"; self.said.value = complaint(InputError(str(error), 'change the setting that it names'))
 
     @property
     def script(self) -> str:

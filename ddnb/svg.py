@@ -34,12 +34,12 @@ def ticks(lo: float, hi: float, log: bool = False, most: int = 4) -> list: # ran
     each = next(unit * m for m in (1, 2, 5, 10) if unit * m >= raw)
     return [round(k * each, 10) for k in range(math.ceil(lo / each - 1e-9), math.floor(hi / each + 1e-9) + 1)]
 
-# %% ../nbs/30_svg.ipynb #42431202
+# %% ../nbs/30_svg.ipynb #af8d951b
 @dataclass
 class Line:
     "A named line: points (x, y), or None as y where it breaks"
-    name: str
-    points: list
+    name: str     # written at its end
+    points: list  # (x, y), by x
     colour: str = BLUE
 
     def at(self, x: float):
@@ -50,23 +50,23 @@ class Line:
 @dataclass
 class Band:
     "A filled band: points (x, low, high)"
-    points: list
+    points: list  # (x, low, high), by x
     colour: str = BLUE
 
 WIDTH, LEFT, RIGHT = 416, 44, 102 # pixels: a chart, the numbers at its left, the names at its right
 
 def place(lo: float, hi: float, a: float, b: float, log: bool = False):
-    "The function that maps [lo, hi] to pixels [a, b]"
+    "The function that maps `[lo, hi]` to pixels `[a, b]`; `log`: by their logarithms"
     f = (lambda v: math.log10(max(v, 1e-300))) if log else float
     span = (f(hi) - f(lo)) or 1.
     return lambda v: round(a + (f(v) - f(lo)) / span * (b - a), 1)
 
-def thin(points: list, most: int = 300) -> list:
+def thin(points: list, most: int = 300) -> list: # in order; how many may stay
     "Every so-many-th point and the last"
     k = -(-len(points) // most)
     return points if k <= 1 else points[:-1:k] + points[-1:]
 
-# %% ../nbs/30_svg.ipynb #c9deecfe
+# %% ../nbs/30_svg.ipynb #5fe91fae
 _TEXT = 'font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-variant-numeric:tabular-nums'
 
 def _svg(width: float, height: float, parts: list, title: str) -> str:
@@ -75,10 +75,10 @@ def _svg(width: float, height: float, parts: list, title: str) -> str:
 def ink(colour: str) -> str: "A colour for text: drawn towards the page's own, so that it reads on light and dark ground"; return colour if colour == 'currentColor' else f'color-mix(in srgb,{colour} 78%,currentColor)'
 
 def text(x: float, y: float, said: str, anchor: str = 'start', colour: str = 'currentColor', weight: int = 400, faint: bool = False) -> str:
-    "A piece of text in a chart, escaped"
+    "A piece of text, `said`, in a chart, escaped. `x`, `y`, `anchor`: where, as SVG has it; `weight`: 400 plain, 600 bold; `faint`: paler."
     return f'<text x="{x}" y="{y}" text-anchor="{anchor}" style="fill:{ink(colour)}" font-weight="{weight}" opacity="{.65 if faint else 1}">{escape(said)}</text>'
 
-def shorten(name: str, most: int = 10) -> str: "A name of at most `most` letters"; return name if len(name) <= most else name[:most - 1] + '…'
+def shorten(name: str, most: int = 10) -> str: "`name` in at most `most` letters"; return name if len(name) <= most else name[:most - 1] + '…'
 
 def _axes(x, y, x_ticks, y_ticks, top, bottom, words: str | None) -> list:
     "Two thin axes with their numbers; `words` under the x axis, None leaves its numbers out"
@@ -135,13 +135,13 @@ def _path(l: Line, px, py) -> str:
         pen = 'L'
     return f'<path d="{"".join(d)}" fill="none" stroke="{l.colour}" stroke-width="1.5" stroke-linejoin="round"/>'
 
-# %% ../nbs/30_svg.ipynb #2a8e84a6
+# %% ../nbs/30_svg.ipynb #97bd5e0c
 def bars(groups: dict,               # name → (values, colour); lists of one length
          title: str,
          start: list | None = None,  # outlines: the values at the first step
          top: float | None = None,   # upper end of the axis; None: the largest value
          words: str = '',            # what is counted along x
-         height: int = 112) -> str:
+         height: int = 112) -> str:  # pixels
     "Values side by side as an `<svg>` element"
     n, m = max((len(v) for v, _ in groups.values()), default=0), len(groups)
     hi = top or max([*(x for v, _ in groups.values() for x in v), *(start or []), 1e-9])
@@ -159,8 +159,8 @@ def bars(groups: dict,               # name → (values, colour); lists of one l
     out += [text(right + 8, up + 12 + 13 * k, shorten(name, 16), colour=colour, weight=600) for k, (name, (_, colour)) in enumerate(groups.items()) if m > 1]
     return _svg(WIDTH, height, out, title)
 
-# %% ../nbs/30_svg.ipynb #5f0dda6b
-def bin_width(n: int) -> float: "Pixels of one of n bins"; return (WIDTH - RIGHT - LEFT) / n
+# %% ../nbs/30_svg.ipynb #f83e5588
+def bin_width(n: int) -> float: "Pixels of one of `n` bins"; return (WIDTH - RIGHT - LEFT) / n
 
 def histogram(counts: list,         # of all, by bin
               parts: dict,          # name → counts, stacked from below

@@ -14,7 +14,7 @@ def test_public_names_say_what_they_are(path):
     assert not lacking, f'{path.stem}: no docstring, or no word about a parameter: {", ".join(lacking)}'
 
 def test_the_check_sees_what_lacks():
-    assert undocumented('def f(x): return x') == ['f', 'f(x)'] and undocumented('def f(x): # a number\n    "Twice `x`"') == []
+    assert undocumented('def f(word): return word') == ['f', 'f(word)'] and undocumented('def f(word): # a text\n    "Twice it"') == [] == undocumented('def f(word):\n    "Twice `word`"')
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebooks_are_books(path):
