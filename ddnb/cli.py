@@ -72,7 +72,7 @@ def given_fields(args, cls) -> dict: # what argparse parsed; a dataclass
     "The fields of `cls` that the command line set"
     return {f.name: getattr(args, f.name) for f in dataclasses.fields(cls) if getattr(args, f.name, None) is not None}
 
-# %% ../nbs/41_cli.ipynb #7d1f1b25
+# %% ../nbs/41_cli.ipynb #5e23b088
 def _data(p, default='digits', said='digits'): p.add_argument('--data', default=default, help=f"'digits', 'cifar10', 'cifar100', 'tiny-imagenet', or a folder of class folders [{said}]"); p.add_argument('--root', help='folder that holds the data set [see data/README.md]'); p.add_argument('--size', type=int, help='pixels along a side, for digits and folders'); p.add_argument('--first', type=int, help='use only the first N training images')
 def _real(a): real = load(a.data, a.root, size=a.size); return real if a.first is None else real.first(a.first)
 
@@ -154,9 +154,9 @@ def _docs(a):
     print(f'{build_site(a.out)}')
 
 def _export(a): print(read_set(a.set).export(a.out, a.format))
-def _demo(a): demo(a.out, a.seed, a.repeats, a.device)
+def _demo(a): demo(a.out, a.seed, a.repeats, a.device, a.quick)
 
-# %% ../nbs/41_cli.ipynb #8f9c1994
+# %% ../nbs/41_cli.ipynb #6407acdc
 def parser() -> argparse.ArgumentParser:
     "The command line of ddnb"
     top = argparse.ArgumentParser('ddnb', description='Dataset distillation: squeeze, run a method, evaluate. A run can be stopped (Ctrl-C) and carried on (ddnb resume).')
@@ -169,7 +169,7 @@ def parser() -> argparse.ArgumentParser:
         return p
     p = command(_demo, 'demo', 'The main job on the embedded digits, with a report at the end (two or three minutes on 2 cores)')
     p.add_argument('--out', default='demo', help='folder for report.html, scores.json and the artefacts [demo]')
-    p.add_argument('--repeats', type=int, default=3, help='students a row [3]')
+    p.add_argument('--repeats', type=int, default=3, help='students a row [3]'); p.add_argument('--quick', action='store_true', help='a few steps of everything, to see that it runs')
     _common(p)
     p = command(_squeeze, 'squeeze', 'Train a teacher on real images')
     _data(p)

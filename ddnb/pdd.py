@@ -20,7 +20,7 @@ from .stack import train_stack
 from .matching import Base, Stage, in_space, on_device, one_number, staged_set
 from .trajectory import MTT, Experts, seconds_each
 
-# %% ../nbs/13_pdd.ipynb #9f21e012
+# %% ../nbs/13_pdd.ipynb #269d2abf
 @known
 @dataclass(frozen=True)
 class PDD(Method):
@@ -37,7 +37,7 @@ class PDD(Method):
     seed: int = 0                  # of everything; the base's own is not used
 
     presets = { # §5.1 and the released commands, with P = 5
-        'digits': dict(base=MTT.preset('digits', steps=60), stages=3, ipc=1, transition_epochs=60),
+        'digits': dict(base=MTT.preset('digits', steps=40), stages=3, ipc=1, transition_epochs=60),
         'cifar10-ipc10': dict(base=MTT(student_steps=50, max_start=5, step_size_lr=1e-7, batch=20, space='zca')),
         'cifar10-ipc50': dict(base=MTT(batch=100, space='zca'), ipc=10),
         'cifar100-ipc10': dict(base=MTT(student_steps=20, expert_epochs=3, max_start=20, batch=200, space='zca')),
