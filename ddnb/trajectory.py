@@ -175,7 +175,7 @@ class MTT(Base):
         z, rate = yield from self.learn(stage, state, experts)
         return staged_set([z], [rate], real, self, self)
 
-# %% ../nbs/12_trajectory.ipynb #ee43940f
+# %% ../nbs/12_trajectory.ipynb #8484b097
 @patch
 def events(self: MTT, stage: Stage, experts=None) -> int:
     "Events of `learn`"
@@ -192,7 +192,7 @@ def learn(self: MTT, stage: Stage, state: dict, experts: Experts | None = None):
     for s in range(state['at'], self.steps):
         loss = self.match(stage, state, trail, s)
         state['at'] = s + 1
-        yield Event(total - self.steps + s + 1, total, dict(loss=loss, step_size=state['step_size']), lambda: self.shown(stage, state['z']), 'matching')
+        yield Event(total - self.steps + s + 1, total, dict(loss=loss, step_size=state['step_size']), lambda: self.shown(stage, state['z']), 'matching', stage.labels)
     return self.done(stage, state), float(state['step_size'])
 
 @patch
