@@ -156,7 +156,7 @@ def _docs(a):
 def _export(a): print(read_set(a.set).export(a.out, a.format))
 def _demo(a): demo(a.out, a.seed, a.repeats, a.device, a.quick)
 
-# %% ../nbs/41_cli.ipynb #6407acdc
+# %% ../nbs/41_cli.ipynb #2b01d77f
 def parser() -> argparse.ArgumentParser:
     "The command line of ddnb"
     top = argparse.ArgumentParser('ddnb', description='Dataset distillation: squeeze, run a method, evaluate. A run can be stopped (Ctrl-C) and carried on (ddnb resume).')
@@ -169,7 +169,7 @@ def parser() -> argparse.ArgumentParser:
         return p
     p = command(_demo, 'demo', 'The main job on the embedded digits, with a report at the end (two or three minutes on 2 cores)')
     p.add_argument('--out', default='demo', help='folder for report.html, scores.json and the artefacts [demo]')
-    p.add_argument('--repeats', type=int, default=3, help='students a row [3]'); p.add_argument('--quick', action='store_true', help='a few steps of everything, to see that it runs')
+    p.add_argument('--repeats', type=int, default=2, help='students a row [2]'); p.add_argument('--quick', action='store_true', help='a few steps of everything, to see that it runs')
     _common(p)
     p = command(_squeeze, 'squeeze', 'Train a teacher on real images')
     _data(p)

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from .basics import InputError, check, pick_device, read_image, seeded, stack_images
 from .images import ImageSet
 
-# %% ../nbs/01_load.ipynb #6fa6826f
+# %% ../nbs/01_load.ipynb #c65c4bcc
 @dataclass(eq=False)
 class RealData:
     "The real images of a data set: a training split and a test split"
@@ -24,6 +24,7 @@ class RealData:
     name: str     # 'digits', 'cifar10', …, or the folder's name
     origin: dict  # the arguments of the `load` call that gives it again
 
+    def __repr__(self): return f'RealData({self.name}: {len(self.train):,} training and {len(self.test):,} test images {self.channels}×{self.size}×{self.size}, {len(self.classes)} classes)'
     @property
     def classes(self): "Class names, in the order of the labels"; return self.train.classes
     @property

@@ -172,7 +172,7 @@ def scores_html(rows) -> str:
 
 CONTROL = 'random real' # the name of the control's rows
 
-# %% ../nbs/06_protocols.ipynb #d75ec765
+# %% ../nbs/06_protocols.ipynb #4b474b6a
 def _usual_net(sets, real) -> str:
     "The network that the sets were made for, else the data set's own"
     return next((training(s)['net'] for s in sets.values() if 'net' in training(s)), SQUEEZE[family(real.name, real.size, SQUEEZE)][0])
@@ -182,18 +182,20 @@ def _named(small) -> dict:
     if isinstance(small, dict): return small
     return {small.provenance.get('method', 'distilled') if isinstance(small, DistilledSet) else 'real subset': small}
 
-def _staged_like(drawn: ImageSet, like):
-    "Random real images in the stages and the space of the set that they stand against"
-    if not isinstance(like, DistilledSet): return drawn
+def _staged_like(drawn: ImageSet, like, p: Protocol):
+    "Random real images in the stages and the space of the set that they stand against, where the protocol shows those"
+    if not isinstance(like, DistilledSet) or p.order == 'union' and not p.learned: return drawn
     stage = torch.cat([like.stage[like.labels == c] for c in range(len(drawn.classes))]) # both are in class order
     about = dict(method=CONTROL, training={k: v for k, v in training(like).items() if k == 'space'})
     return DistilledSet(to_unit(drawn.images), drawn.labels, drawn.classes, stage, ['real'] * len(drawn), drawn.index, provenance=about)
 
-def _controls(sets: dict, real, seed, repeats: int) -> list:
-    "Draws of random real images, one list a budget: (names of the sets with that budget, a set for each repeat)"
-    budget = lambda s: (*torch.bincount(s.labels.cpu(), minlength=len(real.classes)).tolist(), *torch.bincount(getattr(s, 'stage', torch.zeros(1, dtype=torch.long))).tolist(), training(s).get('space'))
-    return [([n for n, t in sets.items() if budget(t) == b], [_staged_like(random_real(real, s, (seed, r)), s) for r in range(repeats)])
-            for b, s in {budget(s): s for s in sets.values()}.items()]
+def _controls(sets: dict, real, seed, repeats: int, p: Protocol) -> list:
+    "Draws of random real images, one list a budget (and its stages, where the protocol shows them): (names of the sets with that budget, a set for each repeat)"
+    counts = lambda s: torch.bincount(s.labels.cpu(), minlength=len(real.classes)).tolist()
+    stages = lambda s: torch.bincount(s.stage).tolist() if p.order != 'union' and isinstance(s, DistilledSet) else []
+    budget = lambda s: (counts(s), stages(s), training(s).get('space') if p.learned else None)
+    return [([n for n, t in sets.items() if repr(budget(t)) == b], [_staged_like(random_real(real, s, (seed, r)), s, p) for r in range(repeats)])
+            for b, s in {repr(budget(s)): s for s in sets.values()}.items()]
 
 def _check_kinds(small, real, teacher):
     "The three inputs of an evaluation, each of its kind"
@@ -214,7 +216,7 @@ def _check_evaluation(sets, real, teacher, protocols, repeats, nets):
         check((teacher.channels, teacher.size) == (real.channels, real.size), f'the teacher sees {teacher.channels}×{teacher.size}×{teacher.size} images, the data are {real.channels}×{real.size}×{real.size}', 'use a teacher that was trained on these data, or load(…, size=)')
     for n in nets: make_net(n, 2, real.channels, real.size) # names the unknown ones now
 
-# %% ../nbs/06_protocols.ipynb #a7824755
+# %% ../nbs/06_protocols.ipynb #611e581c
 def evaluate(small,                    # a DistilledSet or ImageSet, or a dict of name → set to compare
              real: RealData,           # test images, class names, and the pool of the control
              teacher: Teacher | None = None, # for protocols with soft labels
@@ -236,11 +238,11 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
     given = _named(small)
     nets = [nets] if isinstance(nets, str) else list(nets or [teacher.name if teacher else _usual_net(given, real)])
     _check_evaluation(given, real, teacher, protocols, repeats, nets)
-    jobs = [(CONTROL, names, draws) for names, draws in _controls(given, real, seed, repeats)] if control else []
-    jobs += [(name, [], [s] * repeats) for name, s in given.items()]
+    beside = lambda p: [(CONTROL, *c) for c in _controls(given, real, seed, repeats, p)] if control else []
+    jobs = [(p, net, job) for p, net in itertools.product(protocols, nets) for job in [*beside(p), *((name, [], [s] * repeats) for name, s in given.items())]]
     teacher, rows = teacher and teacher.to(device), Scores()
-    with tqdm(total=len(jobs) * len(nets) * len(protocols) * repeats, disable=not progress, desc='students') as bar:
-        for p, net, (name, control_of, draws) in itertools.product(protocols, nets, jobs):
+    with tqdm(total=len(jobs) * repeats, disable=not progress, desc='students') as bar:
+        for p, net, (name, control_of, draws) in jobs:
             began, found, (recipe, rates) = time.monotonic(), [], p.for_set(draws[0], net)
             label = teach(teacher, recipe, stats) if recipe.labels == 'teacher' else None
             for r, s in enumerate(draws):
