@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['only_classes', 'phases_of', 'class_incremental']
 
-# %% ../nbs/23_incremental.ipynb #6fe042ea
+# %% ../nbs/23_incremental.ipynb #ff92249c
 import statistics
 from dataclasses import asdict, replace
 import torch
 from tqdm.auto import tqdm
 from .basics import check, pick_device, seeded
-from .images import DistilledSet, ImageSet, check_classes
+from .images import check_classes
 from .load import RealData
 from .protocols import CONTROL, Protocol, protocol as named_protocol, random_real, student
 

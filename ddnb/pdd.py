@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PDD', 'Job', 'stages_of', 'part_of']
 
-# %% ../nbs/13_pdd.ipynb #77c04830
+# %% ../nbs/13_pdd.ipynb #6baa1262
 from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from .run import Event, Method
 from .train import Recipe, batch_slices
 from .stack import train_stack
 from .matching import Base, Stage, in_space, on_device, one_number, staged_set
-from .trajectory import MTT, Experts, seconds_each
+from .trajectory import MTT, seconds_each
 
 # %% ../nbs/13_pdd.ipynb #269d2abf
 @known

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Flat', 'stack_gradients', 'sgd_step', 'mix_each', 'train_stack']
 
-# %% ../nbs/08_stack.ipynb #5377eb8a
-import torch, torch.nn.functional as F
+# %% ../nbs/08_stack.ipynb #da164863
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from .basics import check, seeded
