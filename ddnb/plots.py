@@ -19,7 +19,7 @@ from .basics import check, seeded, tiles, to_bytes
 from .augment import bounds, random_boxes
 from .protocols import CONTROL
 
-# %% ../nbs/30_plots.ipynb #43620f23
+# %% ../nbs/30_plots.ipynb #db55bb34
 BLUE, AMBER, VIOLET, GREY = '#3b6fb6', '#d98e04', '#7b5ea7', '#8a8a8a' # synthetic, real, a second run in a comparison, all else
 INK = '#010203'
 
@@ -28,6 +28,7 @@ class Plot(Figure):
     def svg(self) -> str:
         "The figure as an `<svg>` element, text as text, ink as `currentColor`"
         out = io.StringIO()
+        for ax in self.axes: ax.title.set_fontsize(9) # matplotlib forgets the size with every new title
         with _quiet(): self.savefig(out, format='svg', transparent=True, bbox_inches='tight', metadata=dict(Date=None))
         s = out.getvalue()
         s = re.sub(r'<metadata>.*?</metadata>', '', s[s.index('<svg'):], flags=re.S).replace(INK, 'currentColor')

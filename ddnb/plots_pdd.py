@@ -106,7 +106,7 @@ def budget_plot(found: dict): # (stages, images per class and stage) → accurac
     ax.set(xlabel='images per class and stage', ylabel='stages')
     return fig
 
-# %% ../nbs/34_plots_pdd.ipynb #d2058e74
+# %% ../nbs/34_plots_pdd.ipynb #8b7a4f97
 def partition_plot(counts: Tensor, delta: int, stages: int): # forgetting counts by example; Δ; number of stages
     "Histogram of the counts with the borders of the stages and the share each keeps"
     f, top = counts.float(), max(int(counts.max()), delta * stages)
@@ -116,8 +116,8 @@ def partition_plot(counts: Tensor, delta: int, stages: int): # forgetting counts
     for i in range(stages):
         share = ((f >= borders[i]) & (f < borders[i + 1])).float().mean().item()
         axes[0, 0].axvspan(borders[i] - .5, borders[i + 1] - .5, color=BLUE, alpha=.05 + .1 * (i % 2), lw=0)
-        axes[0, 0].annotate(f'stage {i + 1}\n{100 * share:.0f} %', ((borders[i] + borders[i + 1]) / 2 - .5, 1), xycoords=('data', 'axes fraction'), ha='center', va='top', fontsize=7, color=INK)
-    axes[0, 0].set(xlabel='times forgotten', ylabel='images', xlim=(-.5, top + .5))
+        axes[0, 0].annotate(f'{i + 1}\n{100 * share:.0f} %', ((borders[i] + borders[i + 1]) / 2 - .5, 1), xycoords=('data', 'axes fraction'), ha='center', va='top', fontsize=7, color=INK)
+    axes[0, 0].set(title='share of each stage', xlabel='times forgotten', ylabel='images', xlim=(-.5, top + .5))
     axes[0, 0].margins(y=.25)
     return fig
 
