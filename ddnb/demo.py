@@ -22,7 +22,7 @@ from .plots_ccfs import chosen_plot, filter_plot
 from .plots_pdd import matching_plot, prefix_plot, stages_plot
 from .report import Report
 
-# %% ../nbs/40_demo.ipynb #3a861153
+# %% ../nbs/40_demo.ipynb #423fa5f1
 class Clock:
     "Seconds that named parts took, said as they pass"
     def __init__(self): self.parts, self.began = {}, time.monotonic()
@@ -55,9 +55,9 @@ def run_all(real, teacher, out: Path, chosen: dict, clock: Clock) -> tuple: # wh
 def judge(real, teacher, sets: dict, quick: bool, **options) -> Scores: # name → set; a few epochs only; options of `evaluate`
     "Each system's sets under its own protocols and under hard labels, each with its control"
     own = lambda name, epochs: protocol(name, real).but(epochs=3 if quick else epochs)
-    rows = evaluate({METHODS[k]: sets[METHODS[k]] for k in ('cosine', 'constant', 'ccfs')}, real, teacher, [own('hard', 100), own('rd3', 40)], **options)
+    rows = evaluate({METHODS[k]: sets[METHODS[k]] for k in ('cosine', 'constant', 'ccfs')}, real, teacher, [own('hard', 60), own('rd3', 25)], **options)
     staged = {METHODS['pdd']: sets[METHODS['pdd']]}
-    return Scores([*rows, *evaluate(staged, real, protocol=[own('mtt-progressive', 60), own('mtt', 180)], **options)])
+    return Scores([*rows, *evaluate(staged, real, protocol=[own('mtt-progressive', 30), own('mtt', 90)], **options)])
 
 # %% ../nbs/40_demo.ipynb #b703c7bd
 def _folder(out: Path):
