@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PDD', 'Job', 'stages_of', 'part_of']
 
-# %% ../nbs/13_pdd.ipynb #6baa1262
+# %% ../nbs/13_pdd.ipynb #ff7d1b5e
 from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from .config import known
 from .run import Event, Method
 from .train import Recipe, batch_slices
 from .stack import train_stack
-from .matching import Base, Stage, in_space, on_device, one_number, staged_set
+from .matching import Base, Stage, in_space, one_number, staged_set, state_to
 from .trajectory import MTT, seconds_each
 
 # %% ../nbs/13_pdd.ipynb #269d2abf
@@ -114,7 +114,7 @@ def stages_of(earlier: DistilledSet | None) -> list:
         out.append((s.take(s.labels.argsort(stable=True)).images.unflatten(0, (len(s.classes), -1)), rates[i] if i < len(rates) else None))
     return out
 
-# %% ../nbs/13_pdd.ipynb #8ea15e74
+# %% ../nbs/13_pdd.ipynb #99d5fb72
 @patch
 def _learn_images(self: PDD, job: Job, i: int, began: int, stage: Stage, state: dict):
     "Networks that have learned the first i stages, as a piece: yields events"
@@ -123,7 +123,7 @@ def _learn_images(self: PDD, job: Job, i: int, began: int, stage: Stage, state: 
     for j in walks:
         if ready and j <= max(ready): began += job.steps(j); continue
         before = pieces[f'stage-{j - 1}-networks'] if j > 1 else torch.stack([job.stage(0, {}).network(k) for k in range(self.networks)])
-        walk = on_device(state.setdefault('walk', dict(theta=before.clone())), stage.device)
+        walk = state_to(state.setdefault('walk', dict(theta=before.clone())), stage.device)
         for done, _ in train_stack(stage.flat, _so_far(pieces, j, stage, self.base), job.lesson(state['rates'][f'{j}']), walk, (self.seed, 'transition', j)):
             yield Event(began + done, job.total, dict(stage=i + 1), None, f'stage {i + 1} of {job.last}: {self.networks} networks learn the images so far')
         pieces[f'stage-{j}-networks'] = walk['theta']

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['Flat', 'stack_gradients', 'sgd_step', 'mix_each', 'train_stack']
 
-# %% ../nbs/08_stack.ipynb #da164863
+# %% ../nbs/08_stack.ipynb #4890bdf6
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from .basics import check, seeded
 from .nets import make_net
-from .dsa import OPERATIONS, random_draw
+from .dsa import allowed, random_draw
 from .augment import random_mix
 from .train import Examples, Recipe, batch_slices, hard_loss, lr_at, with_batch_statistics
 
@@ -52,14 +52,13 @@ def sgd_step(theta: Tensor, momentum: Tensor, gradient: Tensor, lr: float, mu: f
     momentum = mu * momentum + gradient + decay * theta
     return theta - lr * momentum, momentum
 
-# %% ../nbs/08_stack.ipynb #68a061d7
+# %% ../nbs/08_stack.ipynb #f74081ce
 def _batch(data: Examples, order: Tensor, places: slice, recipe: Recipe, seed, step: int):
     "One batch for each of K networks, in the network's space: images (K, B, C, S, S), labels (K, B), partners and share of a mix"
     g, i = seeded(seed, 'batch', step), order[:, places]
     k, b = i.shape
     x = data.space.into(data.images[i.flatten()])
-    operations = [o for o in OPERATIONS if (data.flips or o != 'flip') and (recipe.dsa == 'one' or o != 'cutout')]
-    if recipe.dsa: x = random_draw(k, b, x.shape[-1], g, operations, recipe.dsa).to(x.device)(x)
+    if recipe.dsa: x = random_draw(k, b, x.shape[-1], g, allowed(data.flips, recipe.without), recipe.dsa).to(x.device)(x)
     y = (data.soft if recipe.labels == 'own' else data.labels)[i]
     mix = random_mix(recipe.mix, b, x.shape[-1], g, recipe.mix_alpha, recipe.mix_share) if recipe.mix else None
     if mix: x = mix_each(mix, x.view(k, b, *x.shape[1:]))

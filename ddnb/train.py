@@ -7,7 +7,7 @@ __all__ = ['SQUEEZE', 'Recipe', 'lr_at', 'make_optimiser', 'Plan', 'batch_slices
            'Examples', 'on_device', 'own_noise', 'autocast', 'train_step', 'train', 'predict', 'accuracy', 'Teacher',
            'with_batch_statistics', 'family', 'Squeeze', 'squeeze']
 
-# %% ../nbs/05_train.ipynb #60cfd429
+# %% ../nbs/05_train.ipynb #d082dec9
 import copy, hashlib, math
 from contextlib import contextmanager
 from collections.abc import Callable
@@ -21,12 +21,12 @@ from .images import ImageSet
 from .load import RealData
 from .nets import make_net
 from .whiten import Channels, Zca
-from .dsa import OPERATIONS, random_draw
+from .dsa import allowed, random_draw
 from .augment import Mix, apply_views, pad_views, random_mix, random_views, whole_views
 from .config import check_types, known
 from .run import Event, Method, versions
 
-# %% ../nbs/05_train.ipynb #38c5ad91
+# %% ../nbs/05_train.ipynb #aa07e137
 @known
 @dataclass(frozen=True)
 class Recipe:
@@ -60,6 +60,9 @@ class Recipe:
         check(self.epochs >= 1 and self.batch >= 2, f'epochs={self.epochs}, batch={self.batch}', 'give at least 1 epoch and batches of at least 2')
         check(not self.dsa or self.labels != 'teacher', 'a teacher can not label what siamese augmentation shows', "it changes images in the student's space: use dsa='', or labels='hard'")
 
+    @property
+    def without(self) -> tuple: "Siamese operations that the recipe leaves out: IDC trains without cutout"; return ('cutout',) if self.dsa == 'idc' else ()
+
 # %% ../nbs/05_train.ipynb #9c5da8f1
 def lr_at(recipe: Recipe, epoch: int) -> float: # epoch counts from 0
     "Learning rate of an epoch"
@@ -76,7 +79,7 @@ def make_optimiser(net, recipe: Recipe):
     thin, thick = ([p for p in net.parameters() if (p.ndim > 1) == t] for t in (False, True))
     return torch.optim.AdamW([dict(params=thick), dict(params=thin, weight_decay=0.)], recipe.lr, weight_decay=recipe.weight_decay)
 
-# %% ../nbs/05_train.ipynb #eb5aa009
+# %% ../nbs/05_train.ipynb #048222c8
 @dataclass
 class Plan:
     "What a student will see in one epoch"
@@ -101,8 +104,7 @@ def plan_epoch(n: int, size: int, recipe: Recipe, flips: bool, seed, epoch: int)
     else: views = whole_views(n, size); views[:, 4] = (torch.rand(n, generator=g) < .5).long() * flip
     lengths = [s.stop - s.start for s in batch_slices(n, recipe.batch)]
     mixes = [random_mix(recipe.mix, k, size, g, recipe.mix_alpha, recipe.mix_share) for k in lengths] if recipe.mix else []
-    operations = [o for o in OPERATIONS if (flips or o != 'flip') and (recipe.dsa == 'one' or o != 'cutout')]
-    return Plan(order, views, mixes, [random_draw(1, k, size, g, operations, recipe.dsa) for k in lengths] if recipe.dsa else [])
+    return Plan(order, views, mixes, [random_draw(1, k, size, g, allowed(flips, recipe.without), recipe.dsa) for k in lengths] if recipe.dsa else [])
 
 # %% ../nbs/05_train.ipynb #6dad479d
 def hard_loss(z: Tensor, y: Tensor, mix: Mix | None) -> Tensor: # (B, K) logits, (B,) labels

@@ -6,7 +6,7 @@
 __all__ = ['GRADIENTS', 'EXPERT', 'unrolled', 'forwards', 'adjoint', 'tesla', 'segments', 'Experts', 'expert_examples',
            'train_experts', 'MTT', 'seconds_each']
 
-# %% ../nbs/12_trajectory.ipynb #8674f032
+# %% ../nbs/12_trajectory.ipynb #2170e5de
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,13 +14,13 @@ import torch, torch.nn.functional as F
 from torch import Tensor
 from .basics import check, load_tensors, patch, save_tensors, seeded
 from .load import RealData
-from .dsa import random_draw
+from .dsa import allowed, random_draw
 from .config import known
 from .run import Event
 from .train import Examples, Recipe, batch_slices
 from .stack import Flat, train_stack
 from .whiten import make_space
-from .matching import Base, Stage, on_device, operations, staged_set
+from .matching import Base, Stage, staged_set, state_to
 
 # %% ../nbs/12_trajectory.ipynb #c5c8ab8a
 def unrolled(loss, theta: Tensor, alpha: Tensor, target: Tensor, steps: int, inputs) -> tuple: # loss(θ, k) → scalar; θ_0 (P,); α; θ* (P,); T; tensors to differentiate by
@@ -123,7 +123,7 @@ def train_experts(flat: Flat, begin: Tensor, data: Examples, epochs: int, state:
         del state['stack'], state['trail']
     return torch.cat([pieces[f'{seed[-1]}-experts-{i:03d}'] for i in range(len(groups))])
 
-# %% ../nbs/12_trajectory.ipynb #a0e099f0
+# %% ../nbs/12_trajectory.ipynb #f89e6d69
 @known
 @dataclass(frozen=True)
 class MTT(Base):
@@ -143,6 +143,7 @@ class MTT(Base):
     gradient: str = 'adjoint'  # or 'unroll', 'segments' (the same result), 'tesla' (another rule, to compare)
     soft: bool = False         # label the images by the target expert in each iteration (TESLA's soft label assignment)
 
+    judged = 'mtt'
     presets = {
         'digits': dict(net='convnet3-w16', ipc=2, steps=150, lr=3., student_steps=10, expert_epochs=1, max_start=4, step_size=.05, step_size_lr=1e-4, experts=4, expert_lr=.05, expert_batch=64),
         'cifar10': dict(), 'cifar10-ipc1': dict(ipc=1, lr=100., student_steps=50, max_start=2, step_size_lr=1e-7, space='zca'), 'cifar10-ipc10': dict(ipc=10, lr=100., max_start=20, step_size=.001, space='zca'),
@@ -175,7 +176,7 @@ class MTT(Base):
         z, rate = yield from self.learn(stage, state, experts)
         return staged_set([z], [rate], real, self, self)
 
-# %% ../nbs/12_trajectory.ipynb #8484b097
+# %% ../nbs/12_trajectory.ipynb #1110e542
 @patch
 def events(self: MTT, stage: Stage, experts=None) -> int:
     "Events of `learn`"
@@ -230,7 +231,7 @@ def seconds_each(stream, n: int) -> float:
 def _experts(self: MTT, stage: Stage, state: dict, total: int):
     "Trajectories from the stage's networks; finished groups are pieces of the run"
     stage = stage.origin or stage
-    walk = on_device(state.setdefault('walk', {}), stage.device)
+    walk = state_to(state.setdefault('walk', {}), stage.device)
     begin = torch.stack([stage.network(k) for k in range(self.experts)])
     stream = train_experts(stage.flat, begin, expert_examples(stage.real, self.space, stage.device), self.kept, walk, stage.pieces, stage.seed, self.expert_batch, self.expert_lr, self.together)
     while True:
@@ -238,7 +239,7 @@ def _experts(self: MTT, stage: Stage, state: dict, total: int):
         except StopIteration as end: return end.value.to(stage.device)
         yield Event(done, total, {}, None, 'experts')
 
-# %% ../nbs/12_trajectory.ipynb #99e0479b
+# %% ../nbs/12_trajectory.ipynb #14a085eb
 @patch
 def match(self: MTT, stage: Stage, state: dict, trail: Tensor, s: int) -> Tensor:
     "One iteration: a student's walk, its distance to an expert of `trail`, one step of images and step size; returns the loss"
@@ -265,6 +266,6 @@ def _student(self: MTT, stage: Stage, z: Tensor, target: Tensor, g):
     if self.soft: y = F.softmax(stage.flat(target, images.detach().flatten(0, 1)), 1)
     rounds = -(-self.student_steps * size // n) + 1
     order = [b for _ in range(rounds) for b in torch.randperm(n, generator=g).split(size)][:self.student_steps]
-    draws = [random_draw(1, len(b), stage.real.size, g, operations(stage.real)).to(z.device) for b in order]
+    draws = [random_draw(1, len(b), stage.real.size, g, allowed(stage.real.train.flips)).to(z.device) for b in order]
     order = [b.to(z.device) for b in order]
     return lambda theta, k: F.cross_entropy(stage.flat(theta, draws[k](stage.union(z).flatten(0, 1)[order[k]])), y[order[k]])
