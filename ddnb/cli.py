@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SCHEDULES', 'BASES', 'METHODS', 'parse_schedule', 'counts', 'setting', 'add_fields', 'given_fields', 'parser', 'main']
 
-# %% ../nbs/41_cli.ipynb #1ff72bdc
+# %% ../nbs/41_cli.ipynb #7f2f086d
 import argparse, dataclasses, subprocess, sys
 from pathlib import Path
 from . import __version__
@@ -21,6 +21,7 @@ from .cda import CDA
 from .matching import DC, DM, DSA, IDC
 from .trajectory import MTT
 from .pdd import PDD
+from .difficulty import Difficulty, TrainingLog
 from .ccfs import CCFS
 from .demo import demo
 
@@ -72,15 +73,18 @@ def given_fields(args, cls) -> dict: # what argparse parsed; a dataclass
     "The fields of `cls` that the command line set"
     return {f.name: getattr(args, f.name) for f in dataclasses.fields(cls) if getattr(args, f.name, None) is not None}
 
-# %% ../nbs/41_cli.ipynb #5e23b088
+# %% ../nbs/41_cli.ipynb #643ecdba
 def _data(p, default='digits', said='digits'): p.add_argument('--data', default=default, help=f"'digits', 'cifar10', 'cifar100', 'tiny-imagenet', or a folder of class folders [{said}]"); p.add_argument('--root', help='folder that holds the data set [see data/README.md]'); p.add_argument('--size', type=int, help='pixels along a side, for digits and folders'); p.add_argument('--first', type=int, help='use only the first N training images')
 def _real(a): real = load(a.data, a.root, size=a.size); return real if a.first is None else real.first(a.first)
 
 def _squeeze(a):
     folder = Path(a.out)
     check(not (folder/'teacher.safetensors').exists(), f'{str(folder)!r} holds a teacher already', 'choose another --out')
-    teacher = squeeze(_real(a), a.net, a.epochs, a.seed, device=a.device)
+    real = _real(a)
+    log = TrainingLog(len(real.train)) if a.scores else None
+    teacher = squeeze(real, a.net, a.epochs, a.seed, device=a.device, watch=log)
     print(f'{teacher}\nin {teacher.save(folder)}')
+    for name, d in log.difficulties(real.train).items() if log else (): print(f'{d}\nin {d.save(folder/"difficulty"/name)}')
 
 BASES = dict(mtt=MTT, idc=IDC, dc=DC, dsa=DSA, dm=DM)
 METHODS = dict(cda=CDA, pdd=PDD, ccfs=CCFS) | BASES # name in the shell → class
@@ -97,18 +101,19 @@ def _method(a):
         given['base'] = dataclasses.replace(made if kind is type(made) else kind(), **dict(map(setting, a.base_set)))
     return cls.preset(a.preset, **given) if a.preset else cls(**given)
 
-def _inputs(a) -> list:
-    "What the method starts from"
-    if a.method == 'cda': return [_teacher(a.teacher)]
-    if a.method == 'ccfs':
-        teacher = _teacher(a.teacher)
-        return [read_set(a.set) if a.set else None, teacher, _real(a) if a.data else reload(teacher.data)]
-    return [_real(a)]
+def _inputs(a) -> dict:
+    "What the method starts from, by name"
+    scores, given = lambda folder: Difficulty.load(folder) if folder else None, lambda folder: read_set(folder) if folder else None
+    if a.method == 'cda': return dict(teacher=_teacher(a.teacher))
+    if a.method == 'pdd': return dict(real=_real(a), earlier=given(a.earlier), forgetting=scores(a.forgetting))
+    if a.method != 'ccfs': return dict(real=_real(a))
+    teacher = _teacher(a.teacher)
+    return dict(small=given(a.set), teacher=teacher, real=_real(a) if a.data else reload(teacher.data), difficulty=scores(a.difficulty))
 
 def _run(a):
     method, inputs = _method(a), _inputs(a)
-    if not a.dry_run: return _follow(method.start(*inputs, folder=a.out))
-    told = method.dry_run(*inputs)
+    if not a.dry_run: return _follow(method.start(**inputs, folder=a.out))
+    told = method.dry_run(**inputs)
     for name, part in told.get('parts', {}).items(): print(f'{name}: {part["steps"]:,} steps, about {part["seconds"]:,.0f} s')
     if told.get('trajectory_bytes'): print(f'trajectories of a stage: {told["trajectory_bytes"] / 2**20:,.0f} MiB')
     print('{steps:,} steps of {seconds_per_step:.3f} s: about {seconds:,.0f} s'.format(**told))
@@ -156,7 +161,7 @@ def _docs(a):
 def _export(a): print(read_set(a.set).export(a.out, a.format))
 def _demo(a): demo(a.out, a.seed, a.repeats, a.device, a.quick)
 
-# %% ../nbs/41_cli.ipynb #2b01d77f
+# %% ../nbs/41_cli.ipynb #c7284cff
 def parser() -> argparse.ArgumentParser:
     "The command line of ddnb"
     top = argparse.ArgumentParser('ddnb', description='Dataset distillation: squeeze, run a method, evaluate. A run can be stopped (Ctrl-C) and carried on (ddnb resume).')
@@ -174,6 +179,7 @@ def parser() -> argparse.ArgumentParser:
     p = command(_squeeze, 'squeeze', 'Train a teacher on real images')
     _data(p)
     p.add_argument('--net', help="network [the data set's own]"); p.add_argument('--epochs', type=int, help="[the data set's own]"); p.add_argument('--out', required=True, help='folder for the teacher')
+    p.add_argument('--scores', action='store_true', help='log the difficulty of each real image in the same training, and keep the scores in OUT/difficulty/NAME')
     _common(p)
     p = command(None, 'run', 'Run a method')
     methods = p.add_subparsers(metavar='METHOD', required=True)
@@ -200,9 +206,10 @@ def _method_command(methods, name: str, cls):
     m = methods.add_parser(name, help=text, description=text)
     m.set_defaults(run_command=_run, method=name)
     if name in ('cda', 'ccfs'): m.add_argument('teacher', help="a teacher's folder, or torchvision:resnet18")
-    if name == 'ccfs': m.add_argument('--set', help='folder of the distilled set to begin with [none: real images only]')
+    if name == 'ccfs': m.add_argument('--set', help='folder of the distilled set to begin with [none: real images only]'); m.add_argument('--difficulty', metavar='FOLDER', help="scores to select by, of `ddnb squeeze --scores` say [the filter's true-class logit]")
     if name != 'cda': _data(m, *((None, "the teacher's") if name == 'ccfs' else ()))
     if cls is PDD:
+        m.add_argument('--earlier', metavar='SET', help='set of an earlier run of pdd, to which these stages are added'); m.add_argument('--forgetting', metavar='FOLDER', help='forgetting counts for --discard, of `ddnb squeeze --scores`')
         m.add_argument('--base', choices=list(BASES), help="how a stage is learned [the preset's, or mtt]")
         m.add_argument('--base-set', nargs='+', default=[], metavar='NAME=VALUE', help='settings of the base: steps=1000 lr=100, see `ddnb run mtt --help`')
     m.add_argument('--preset', choices=list(cls.presets), help='published settings; other options change them'); m.add_argument('--out', help='run folder [a new one in data/runs]'); m.add_argument('--dry-run', action='store_true', help='only tell what it would cost')

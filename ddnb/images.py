@@ -172,7 +172,7 @@ def _picture(small, rows=10, columns=10):
     wide = max(1, min(columns, int(torch.bincount(small.labels).max()) if len(small) else 1))
     return f'<img alt="distilled images, one class a row" style="image-rendering:pixelated" src="{png_uri(sheet(small.images[places], wide))}">' if places else ''
 
-# %% ../nbs/00_images.ipynb #3bfba9ca
+# %% ../nbs/00_images.ipynb #92399041
 _CARD = '''---
 pretty_name: {title}
 license: other
@@ -208,12 +208,18 @@ For research on dataset distillation. The terms of the data set it was distilled
 Soft labels carry what their teacher knows, which may include data that is not in this set; judge it with hard labels too.
 '''
 
+def _brief(v):
+    "A value as JSON holds it, its long lists by their length"
+    if isinstance(v, dict): return {k: _brief(x) for k, x in v.items()}
+    if isinstance(v, (list, tuple)): return [_brief(x) for x in v] if len(v) <= 12 else f'{len(v):,} values, see set.json'
+    return v
+
 def card(small: 'DistilledSet') -> str:
     "The dataset card of a set: Markdown with a YAML header"
     p, n = small.provenance, len(small)
     bucket = next(b for top, b in ((1e3, 'n<1K'), (1e4, '1K<n<10K'), (1e5, '10K<n<100K'), (1e9, '100K<n<1M')) if n < top)
     title = f'{p.get("data", {}).get("name", "images")} distilled by {p.get("method", "an unknown method")}, ipc {small.ipc:g}'
-    facts = '\n'.join(f'- {in_markdown(k)}: {in_markdown(v if isinstance(v, (str, int, float)) else json.dumps(v))}' for k, v in p.items() if k != 'scores')
+    facts = '\n'.join(f'- {in_markdown(k)}: {in_markdown(v if isinstance(v, (str, int, float)) else json.dumps(_brief(v)))}' for k, v in p.items() if k != 'scores')
     score = lambda r: f'- {in_markdown(r["name"])}, protocol {in_markdown(r["protocol"])}, {in_markdown(r["net"])}: {r["mean"]:.3f} ± {r["std"]:.3f} (n = {r["repeats"]})'
     scores = '\n'.join(map(score, p.get('scores', []))) or 'None recorded: `evaluate` measures them under a named protocol, beside random real images.'
     return _CARD.format(title=json.dumps(title), bucket=bucket, heading=in_markdown(title), n=n, c=small.channels, s=small.size, k=len(small.classes), ipc=small.ipc,

@@ -6,7 +6,7 @@
 __all__ = ['WALKS', 'Stage', 'one_number', 'Base', 'staged_set', 'class_gradients', 'row_distance', 'square_distance',
            'changed_alike', 'DC', 'state_to', 'in_space', 'DSA', 'IDC', 'DM']
 
-# %% ../nbs/11_matching.ipynb #fb134a2d
+# %% ../nbs/11_matching.ipynb #467db7f2
 from dataclasses import dataclass, field, replace
 from typing import Callable
 import torch, torch.nn.functional as F
@@ -16,7 +16,7 @@ from .basics import channel, check, patch, pick_device, seeded, to_unit
 from .images import DistilledSet, stratified
 from .load import RealData
 from .whiten import SPACES, Pixels, make_space
-from .dsa import allowed, random_draw
+from .dsa import random_draw, strategy
 from .augment import close_mosaics, open_mosaics
 from .config import known, to_config
 from .run import Event, Method, versions
@@ -121,9 +121,9 @@ def move(self: Base, stage: Stage, state: dict, gradient: Tensor, lr: float, mom
 @patch
 def shown(self: Base, stage: Stage, z: Tensor) -> Tensor: "The images as colours, class by class, (classes·n, C, S, S)"; return stage.space.back(z.detach().flatten(0, 1)).clamp(0, 1)
 
-# %% ../nbs/11_matching.ipynb #eb7aa9b0
-def staged_set(parts: list, rates: list, real: RealData, base: Base, method, **more) -> DistilledSet:
-    "The images of all stages (`parts`, (classes, n, C, S, S) in [0, 1] each) as one set, with the step sizes that were learned for them (`rates`, or None) and `more` to remember"
+# %% ../nbs/11_matching.ipynb #2395bba3
+def staged_set(parts: list, rates: list, real: RealData, base: Base, method, soft=(), **more) -> DistilledSet:
+    "The images of all stages (`parts`, (classes, n, C, S, S) in [0, 1] each) as one set, with the step sizes (`rates`, or None) and `soft` labels ((classes·n, classes) each, or None) that were learned for them, and `more` to remember"
     classes = len(real.classes)
     y = torch.cat([torch.arange(classes).repeat_interleave(p.shape[1]) for p in parts])
     stage = torch.cat([torch.full((classes * p.shape[1],), i) for i, p in enumerate(parts)])
@@ -131,7 +131,8 @@ def staged_set(parts: list, rates: list, real: RealData, base: Base, method, **m
     if None not in rates: training['rates'] = [float(r) for r in rates]
     data = {k: v for k, v in real.facts.items() if k not in ('origin', 'classes')}
     about = dict(method=type(method).__name__, config=to_config(method), data=data, training=training, versions=versions(), **more)
-    return DistilledSet(torch.cat([p.flatten(0, 1) for p in parts]), y, real.classes, stage, provenance=about)
+    labels = torch.cat(list(soft)) if soft and all(s is not None for s in soft) else None
+    return DistilledSet(torch.cat([p.flatten(0, 1) for p in parts]), y, real.classes, stage, soft_labels=labels, provenance=about)
 
 # %% ../nbs/11_matching.ipynb #c6f29ba8
 def class_gradients(flat: Flat, theta: Tensor, x: Tensor, chunk: int | None = None) -> dict: # x (classes, n, C, S, S) in the space
@@ -147,7 +148,7 @@ def row_distance(a: Tensor, b: Tensor) -> Tensor: # (classes, outputs, …) each
 
 def square_distance(a: Tensor, b: Tensor) -> Tensor: "Squared L2 distance of `a` and `b` (IDC's choice)"; return (a - b).square().sum()
 
-# %% ../nbs/11_matching.ipynb #e18498c9
+# %% ../nbs/11_matching.ipynb #f348ab8d
 @patch
 def real_images(self: Base, stage: Stage, step: int) -> Tensor:
     "The batch of real images of each class at one `step`, (classes, n, C, S, S) in the space"
@@ -159,10 +160,10 @@ def real_images(self: Base, stage: Stage, step: int) -> Tensor:
     images = stage.real.train.images
     return stage.space.into(images[picks.to(images.device)].to(stage.device)).unflatten(0, (stage.classes, -1))
 
-def changed_alike(x: Tensor, y: Tensor, which: tuple, rule: str, generator) -> tuple: # (classes, n, …) and (classes, m, …) in a space whose zero is neutral
+def changed_alike(x: Tensor, y: Tensor, which: dict, generator) -> tuple: # (classes, n, …) and (classes, m, …) in a space whose zero is neutral; a `strategy`
     "Both sides under one random change a class (DSA, Eq. 5)"
     both = torch.cat([x, y], 1)
-    draw = random_draw(len(both), both.shape[1], both.shape[-1], generator, which, rule, shared=True).to(both.device)
+    draw = random_draw(len(both), both.shape[1], both.shape[-1], generator, **which, shared=True).to(both.device)
     return draw(both.flatten(0, 1)).view_as(both).split([x.shape[1], y.shape[1]], 1)
 
 # %% ../nbs/11_matching.ipynb #785c56c4
@@ -202,7 +203,7 @@ class DC(Base):
         stops, walk = WALKS[min(WALKS, key=lambda k: abs(k - n))]
         return self.stops or stops, self.walk or walk
 
-# %% ../nbs/11_matching.ipynb #199ec2e4
+# %% ../nbs/11_matching.ipynb #79d775a3
 @patch
 def begin(self: Base, stage: Stage, state: dict):
     "Images and their momentum, new or from `state`, on the device"
@@ -226,7 +227,7 @@ def match(self: DC, stage: Stage, state: dict, s: int) -> Tensor:
     "Compare gradients by class, move the images; returns the loss"
     z = state['z'].detach().requires_grad_()
     real, images = self.real_images(stage, s), stage.union(z)
-    if self.dsa: real, images = changed_alike(real, images, allowed(stage.real.train.flips), 'one', seeded(stage.seed, 'change', s))
+    if self.dsa: real, images = changed_alike(real, images, strategy('one', stage.real.train.flips), seeded(stage.seed, 'change', s))
     target = class_gradients(stage.flat, state['theta'], real, max(1, 4096 // real.shape[1]))
     ours = class_gradients(stage.flat, state['theta'], images)
     loss = sum(row_distance(ours[k], target[k].detach()) for k in ours if ours[k].ndim > 2) # matrices and kernels, with the class in front
@@ -289,7 +290,7 @@ class IDC(Base):
 
     def events(self, stage) -> int: "Events of `learn`"; return self.steps * self.stops
 
-# %% ../nbs/11_matching.ipynb #dbf84f68
+# %% ../nbs/11_matching.ipynb #7085f21a
 @patch
 def views(self: IDC, stage: Stage, z: Tensor, s: int) -> Tensor:
     "The open mosaics of each class, at most `most`, (classes, n, C, S, S)"
@@ -301,8 +302,7 @@ def views(self: IDC, stage: Stage, z: Tensor, s: int) -> Tensor:
 def match(self: IDC, stage: Stage, state: dict, s: int) -> Tensor:
     "Compare gradients of the convolutions by class, move the images; returns the loss"
     z = state['z'].detach().requires_grad_()
-    which = allowed(stage.real.train.flips, ('flip', 'scale', 'rotate'))
-    real, images = changed_alike(self.real_images(stage, s), self.views(stage, stage.union(z), s), which, 'idc', seeded(stage.seed, 'change', s))
+    real, images = changed_alike(self.real_images(stage, s), self.views(stage, stage.union(z), s), strategy('idc-match', stage.real.train.flips), seeded(stage.seed, 'change', s))
     target, ours = (class_gradients(stage.flat, state['theta'], x) for x in (real, images))
     loss = sum(square_distance(ours[k], target[k].detach()) for k in ours if ours[k].ndim == 5) # kernels, with the class in front
     self.move(stage, state, torch.autograd.grad(loss, z)[0], self.rate(stage), self.momentum)
@@ -320,12 +320,12 @@ def follow(self: IDC, stage: Stage, state: dict, s: int):
     train, n = stage.real.train, min(self.walk_images, len(stage.real.train))
     picks = torch.randperm(len(train), generator=seeded(stage.seed, 'walk', s))[:n].to(train.images.device)
     data = in_space(stage.space.into(train.images[picks].to(stage.device)), train.labels[picks].to(stage.device), stage)
-    recipe = Recipe(epochs=1, batch=64, lr=self.net_lr, decay='constant', flip=False, dsa='idc', mix='cutmix', mix_share=.5)
+    recipe = Recipe(epochs=1, batch=64, lr=self.net_lr, decay='constant', flip=False, dsa='idc-walk', mix='cutmix', mix_share=.5)
     walk = dict(theta=state['theta'][None], **({'momentum': state['walk'][None]} if 'walk' in state else {}))
     for _ in train_stack(stage.flat, data, recipe, walk, (*stage.seed, 'walk', s)): pass
     state['theta'], state['walk'] = walk['theta'][0], walk['momentum'][0]
 
-# %% ../nbs/11_matching.ipynb #32bc42db
+# %% ../nbs/11_matching.ipynb #a6453bae
 @known
 @dataclass(frozen=True)
 class DM(Base):
@@ -350,7 +350,7 @@ class DM(Base):
 def match(self: DM, stage: Stage, state: dict, s: int) -> Tensor:
     "Σ over classes of ‖mean φ(real) − mean φ(ours)‖² (DM, Eq. 5); moves the images, returns the loss"
     z, theta = state['z'].detach().requires_grad_(), stage.network(s)
-    real, images = changed_alike(self.real_images(stage, s), stage.union(z), allowed(stage.real.train.flips), 'one', seeded(stage.seed, 'change', s))
+    real, images = changed_alike(self.real_images(stage, s), stage.union(z), strategy('one', stage.real.train.flips), seeded(stage.seed, 'change', s))
     mean = lambda x: stage.flat.features(theta, x.flatten(0, 1)).unflatten(0, x.shape[:2]).mean(1)
     with torch.no_grad(): target = mean(real)
     loss = square_distance(mean(images), target)

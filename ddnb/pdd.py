@@ -20,7 +20,7 @@ from .stack import train_stack
 from .matching import Base, Stage, in_space, one_number, staged_set, state_to
 from .trajectory import MTT, seconds_each
 
-# %% ../nbs/13_pdd.ipynb #269d2abf
+# %% ../nbs/13_pdd.ipynb #71edcc69
 @known
 @dataclass(frozen=True)
 class PDD(Method):
@@ -61,7 +61,9 @@ class PDD(Method):
     def stream(self, real, experts, earlier, forgetting, state):
         "Learn stage after stage; returns a `DistilledSet` with `stage` (see `Method`)"
         pieces, rates = state.setdefault('pieces', {}), state.setdefault('rates', {})
-        for i, (z, rate) in enumerate(stages_of(earlier)): pieces.setdefault(f'stage-{i + 1}', z), rates.setdefault(f'{i + 1}', rate)
+        for i, (z, rate, soft) in enumerate(stages_of(earlier)):
+            pieces.setdefault(f'stage-{i + 1}', z), rates.setdefault(f'{i + 1}', rate)
+            if soft is not None: pieces.setdefault(f'stage-{i + 1}-labels', soft)
         job = Job(self, real, experts, forgetting, earlier)
         began = 0
         for i in range(job.first, job.last):
@@ -70,14 +72,14 @@ class PDD(Method):
             began += walks + own
         names = [f'stage-{i + 1}' for i in range(job.last)]
         shares = dict(kept_share=[len(job.part(i).train) / len(real.train) for i in range(job.last)]) if self.discard else {}
-        return staged_set([pieces[n] for n in names], [rates[n[6:]] for n in names], real, self.base, self, **shares)
+        return staged_set([pieces[n] for n in names], [rates[n[6:]] for n in names], real, self.base, self, [pieces.get(f'{n}-labels') for n in names], **shares)
 
-# %% ../nbs/13_pdd.ipynb #b77298cc
+# %% ../nbs/13_pdd.ipynb #915d2eff
 class Job:
     "The stages of a run of `pdd`, with their data and their number of events"
     def __init__(self, pdd: PDD, real: RealData, experts=None, forgetting=None, earlier=None):
         self.pdd, self.real, self.experts, self.forgetting = pdd, real, experts, forgetting
-        self.each = [z.shape[1] for z, _ in stages_of(earlier)]
+        self.each = [z.shape[1] for z, *_ in stages_of(earlier)]
         self.first, self.last = len(self.each), len(self.each) + pdd.stages
         self.each += pdd.each
         self.total = sum(sum(self.events(i)) for i in range(self.first, self.last))
@@ -106,12 +108,13 @@ class Job:
         return sum(map(self.steps, self.walks(i))), 1 + (self.base(i).events(stage, trained) if isinstance(self.pdd.base, MTT) else self.base(i).events(stage))
 
 def stages_of(earlier: DistilledSet | None) -> list:
-    "Images by stage, (classes, n, C, S, S) each, and their step size, of a set that PDD or a base made"
+    "Images by stage, (classes, n, C, S, S) each, their step size and soft labels (or None), of a set that PDD or a base made"
     if earlier is None: return []
     rates, out = earlier.provenance.get('training', {}).get('rates', []), []
     for i in range(int(earlier.stage.max()) + 1):
         s = earlier.take((earlier.stage == i).nonzero().flatten())
-        out.append((s.take(s.labels.argsort(stable=True)).images.unflatten(0, (len(s.classes), -1)), rates[i] if i < len(rates) else None))
+        s = s.take(s.labels.argsort(stable=True))
+        out.append((s.images.unflatten(0, (len(s.classes), -1)), rates[i] if i < len(rates) else None, s.soft_labels))
     return out
 
 # %% ../nbs/13_pdd.ipynb #99d5fb72
@@ -140,7 +143,7 @@ def _so_far(pieces: dict, j: int, stage: Stage, base: Base):
     x = open_mosaics(z.flatten(0, 1), base.mosaic) if base.mosaic > 1 else z.flatten(0, 1)
     return in_space(x, torch.arange(stage.classes, device=x.device).repeat_interleave(len(x) // stage.classes), stage)
 
-# %% ../nbs/13_pdd.ipynb #e44d86e5
+# %% ../nbs/13_pdd.ipynb #2e7271f5
 @patch
 def _starts(self: PDD, job: Job, i: int, stage: Stage, state: dict):
     "k → the k-th network that stage i starts from, or None for the base's own"
@@ -175,6 +178,7 @@ def _one_stage(self: PDD, job: Job, i: int, began: int, total: int, state: dict)
         except StopIteration as end: images, rate = end.value; break
         yield Event(offset + e.step, total, dict(e.scalars, stage=i + 1), e.images, ': '.join(filter(None, [f'stage {i + 1} of {job.last}', e.note])), e.labels)
     state['rates'][f'{i + 1}'], pieces[f'stage-{i + 1}'] = rate, images
+    if 'soft' in state['now']: pieces[f'stage-{i + 1}-labels'] = state['now']['soft']
     del state['now']
     if self.transition: # the experts of this stage are not needed again
         for name in [n for n in pieces if n.startswith(f'stage-{i + 1}-experts')]: del pieces[name]

@@ -134,7 +134,7 @@ def student(small, real: RealData, net: str, recipe: Recipe, seed, label=None, p
         stages.append(curve[began + r.epochs])
     return dict(last=stages[-1], best=max(curve.values()), curve=curve, stages=stages)
 
-# %% ../nbs/06_protocols.ipynb #2abf9d49
+# %% ../nbs/06_protocols.ipynb #6f504e10
 class Scores(list):
     "Rows of an evaluation: dicts with name, protocol, net, ipc, repeats, mean, std, best and more; accuracies in [0, 1]"
     def row(self, name: str, protocol: str | None = None, net: str | None = None) -> dict: # of the set; None: any
@@ -152,9 +152,10 @@ def spread(r: dict) -> str: # a row of `evaluate`
 
 def summary(name: str, protocol: Protocol, net: str, ipc: float, found: list, seconds: float) -> dict: # of the set; …; what `student` gave for each repeat; seconds for all
     "One row from the repeats `student` gave"
-    last = [f['last'] for f in found]
-    return dict(name=name, protocol=protocol.name, net=net, ipc=ipc, repeats=len(last), mean=statistics.fmean(last), std=statistics.stdev(last) if len(last) > 1 else 0.,
-                best=statistics.fmean(f['best'] for f in found), accuracies=last, stages=[statistics.fmean(s) for s in zip(*(f['stages'] for f in found))], seconds=round(seconds, 2), recipe=asdict(protocol.on(net)))
+    last, by_stage = [f['last'] for f in found], list(zip(*(f['stages'] for f in found)))
+    std = lambda values: statistics.stdev(values) if len(values) > 1 else 0.
+    return dict(name=name, protocol=protocol.name, net=net, ipc=ipc, repeats=len(last), mean=statistics.fmean(last), std=std(last), best=statistics.fmean(f['best'] for f in found), accuracies=last,
+                stages=[statistics.fmean(s) for s in by_stage], stage_stds=[std(s) for s in by_stage], seconds=round(seconds, 2), recipe=asdict(protocol.on(net)))
 
 def scores_html(rows) -> str:
     "Sets down, protocols across: last epoch's mean ± std (n), the control in its own row, the difference to it in small print"

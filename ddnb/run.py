@@ -331,7 +331,7 @@ def resume(folder) -> Run:
         return _go(fresh, from_config(about['method']), {k: _recall(v, fresh.folder, k) for k, v in about['inputs'].items()})
     except BaseException: _release(run.folder); raise
 
-# %% ../nbs/04_run.ipynb #e68ed964
+# %% ../nbs/04_run.ipynb #ce382023
 class Method:
     "Base of all methods: a frozen dataclass with a generator `stream(*inputs, state)` that yields `Event`s and returns the result"
     presets = {} # name → parameters
@@ -378,9 +378,9 @@ class Method:
                 bar.set_postfix_str(event.note, refresh=False)
                 bar.update(event.step - bar.n)
 
-    def dry_run(self, *inputs, steps: int = 5) -> dict: # steps to time, after one to warm up
+    def dry_run(self, *inputs, steps: int = 5, **named) -> dict: # inputs by place or by name; steps to time, after one to warm up
         "What the run would cost: its steps, seconds a step (measured on the first few) and seconds in all. Nothing is kept."
-        given = self._given(inputs)
+        given = self._given(inputs, named)
         self.check(**given)
         stream = self.stream(*given.values(), {})
         next(stream).read()

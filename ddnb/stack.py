@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['Flat', 'stack_gradients', 'sgd_step', 'mix_each', 'train_stack']
 
-# %% ../nbs/08_stack.ipynb #4890bdf6
+# %% ../nbs/08_stack.ipynb #a287f85f
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from .basics import check, seeded
 from .nets import make_net
-from .dsa import allowed, random_draw
+from .dsa import random_draw, strategy
 from .augment import random_mix
 from .train import Examples, Recipe, batch_slices, hard_loss, lr_at, with_batch_statistics
 
@@ -52,13 +52,13 @@ def sgd_step(theta: Tensor, momentum: Tensor, gradient: Tensor, lr: float, mu: f
     momentum = mu * momentum + gradient + decay * theta
     return theta - lr * momentum, momentum
 
-# %% ../nbs/08_stack.ipynb #f74081ce
+# %% ../nbs/08_stack.ipynb #26007eb6
 def _batch(data: Examples, order: Tensor, places: slice, recipe: Recipe, seed, step: int):
     "One batch for each of K networks, in the network's space: images (K, B, C, S, S), labels (K, B), partners and share of a mix"
     g, i = seeded(seed, 'batch', step), order[:, places]
     k, b = i.shape
     x = data.space.into(data.images[i.flatten()])
-    if recipe.dsa: x = random_draw(k, b, x.shape[-1], g, allowed(data.flips, recipe.without), recipe.dsa).to(x.device)(x)
+    if recipe.dsa: x = random_draw(k, b, x.shape[-1], g, **strategy(recipe.dsa, data.flips)).to(x.device)(x)
     y = (data.soft if recipe.labels == 'own' else data.labels)[i]
     mix = random_mix(recipe.mix, b, x.shape[-1], g, recipe.mix_alpha, recipe.mix_share) if recipe.mix else None
     if mix: x = mix_each(mix, x.view(k, b, *x.shape[1:]))

@@ -7,7 +7,7 @@ __all__ = ['SQUEEZE', 'Recipe', 'lr_at', 'make_optimiser', 'Plan', 'batch_slices
            'Examples', 'on_device', 'own_noise', 'autocast', 'train_step', 'train', 'predict', 'accuracy', 'Teacher',
            'with_batch_statistics', 'family', 'Squeeze', 'squeeze']
 
-# %% ../nbs/05_train.ipynb #d082dec9
+# %% ../nbs/05_train.ipynb #8b5445be
 import copy, hashlib, math
 from contextlib import contextmanager
 from collections.abc import Callable
@@ -21,12 +21,12 @@ from .images import ImageSet
 from .load import RealData
 from .nets import make_net
 from .whiten import Channels, Zca
-from .dsa import allowed, random_draw
+from .dsa import STRATEGIES, random_draw, strategy
 from .augment import Mix, apply_views, pad_views, random_mix, random_views, whole_views
 from .config import check_types, known
 from .run import Event, Method, versions
 
-# %% ../nbs/05_train.ipynb #aa07e137
+# %% ../nbs/05_train.ipynb #78f20f9e
 @known
 @dataclass(frozen=True)
 class Recipe:
@@ -43,7 +43,7 @@ class Recipe:
     crop: str = 'none'           # 'none', 'pad' (random crop of the image padded by an eighth) or 'resized' (random resized crop)
     crop_min: float = .08        # lower bound of the area of resized crops
     flip: bool = True            # mirror with probability ½, where the data may be mirrored at all
-    dsa: str = ''                # '' or siamese augmentation in the network's space: 'one' operation a batch (DSA, MTT), 'idc' for several without cutout (IDC)
+    dsa: str = ''                # '' or siamese augmentation in the network's space, see `strategy`: 'one' operation a batch (DSA, MTT), 'idc' (IDC's students) or 'idc-walk' (the networks it walks along)
     space: str = 'channels'      # what the network sees: normalised 'channels' or 'zca'-whitened pixels
     mix: str = ''                # '', 'cutmix' or 'mixup'
     mix_share: float = 1.        # probability that a batch is mixed
@@ -55,13 +55,10 @@ class Recipe:
 
     def __post_init__(self):
         check_types(self)
-        for name, ok in dict(optimiser=('sgd', 'adam', 'adamw'), decay=('cosine', 'halfway', 'thirds', 'constant'), crop=('none', 'pad', 'resized'), dsa=('', 'one', 'idc'), space=('channels', 'zca'), mix=('', 'cutmix', 'mixup'), labels=('hard', 'own', 'teacher'), precision=('float32', 'bf16')).items():
+        for name, ok in dict(optimiser=('sgd', 'adam', 'adamw'), decay=('cosine', 'halfway', 'thirds', 'constant'), crop=('none', 'pad', 'resized'), dsa=('', *STRATEGIES), space=('channels', 'zca'), mix=('', 'cutmix', 'mixup'), labels=('hard', 'own', 'teacher'), precision=('float32', 'bf16')).items():
             check(getattr(self, name) in ok, f'{name}={getattr(self, name)!r} is unknown', f'choose one of {list(ok)}')
         check(self.epochs >= 1 and self.batch >= 2, f'epochs={self.epochs}, batch={self.batch}', 'give at least 1 epoch and batches of at least 2')
         check(not self.dsa or self.labels != 'teacher', 'a teacher can not label what siamese augmentation shows', "it changes images in the student's space: use dsa='', or labels='hard'")
-
-    @property
-    def without(self) -> tuple: "Siamese operations that the recipe leaves out: IDC trains without cutout"; return ('cutout',) if self.dsa == 'idc' else ()
 
 # %% ../nbs/05_train.ipynb #9c5da8f1
 def lr_at(recipe: Recipe, epoch: int) -> float: # epoch counts from 0
@@ -79,7 +76,7 @@ def make_optimiser(net, recipe: Recipe):
     thin, thick = ([p for p in net.parameters() if (p.ndim > 1) == t] for t in (False, True))
     return torch.optim.AdamW([dict(params=thick), dict(params=thin, weight_decay=0.)], recipe.lr, weight_decay=recipe.weight_decay)
 
-# %% ../nbs/05_train.ipynb #048222c8
+# %% ../nbs/05_train.ipynb #817dc79e
 @dataclass
 class Plan:
     "What a student will see in one epoch"
@@ -104,7 +101,7 @@ def plan_epoch(n: int, size: int, recipe: Recipe, flips: bool, seed, epoch: int)
     else: views = whole_views(n, size); views[:, 4] = (torch.rand(n, generator=g) < .5).long() * flip
     lengths = [s.stop - s.start for s in batch_slices(n, recipe.batch)]
     mixes = [random_mix(recipe.mix, k, size, g, recipe.mix_alpha, recipe.mix_share) for k in lengths] if recipe.mix else []
-    return Plan(order, views, mixes, [random_draw(1, k, size, g, allowed(flips, recipe.without), recipe.dsa) for k in lengths] if recipe.dsa else [])
+    return Plan(order, views, mixes, [random_draw(1, k, size, g, **strategy(recipe.dsa, flips)) for k in lengths] if recipe.dsa else [])
 
 # %% ../nbs/05_train.ipynb #6dad479d
 def hard_loss(z: Tensor, y: Tensor, mix: Mix | None) -> Tensor: # (B, K) logits, (B,) labels

@@ -6,7 +6,7 @@
 __all__ = ['GRADIENTS', 'EXPERT', 'unrolled', 'forwards', 'adjoint', 'tesla', 'segments', 'Experts', 'expert_examples',
            'train_experts', 'MTT', 'seconds_each']
 
-# %% ../nbs/12_trajectory.ipynb #2170e5de
+# %% ../nbs/12_trajectory.ipynb #76e6e240
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch, torch.nn.functional as F
 from torch import Tensor
 from .basics import check, load_tensors, patch, save_tensors, seeded
 from .load import RealData
-from .dsa import allowed, random_draw
+from .dsa import random_draw, strategy
 from .config import known
 from .run import Event
 from .train import Examples, Recipe, batch_slices
@@ -123,7 +123,7 @@ def train_experts(flat: Flat, begin: Tensor, data: Examples, epochs: int, state:
         del state['stack'], state['trail']
     return torch.cat([pieces[f'{seed[-1]}-experts-{i:03d}'] for i in range(len(groups))])
 
-# %% ../nbs/12_trajectory.ipynb #f89e6d69
+# %% ../nbs/12_trajectory.ipynb #1e6ec72b
 @known
 @dataclass(frozen=True)
 class MTT(Base):
@@ -174,9 +174,9 @@ class MTT(Base):
         "Learn one stage; returns a `DistilledSet` (see `Method`)"
         stage = self.prepare(real, pieces=state.setdefault('pieces', {}))
         z, rate = yield from self.learn(stage, state, experts)
-        return staged_set([z], [rate], real, self, self)
+        return staged_set([z], [rate], real, self, self, [state.get('soft')])
 
-# %% ../nbs/12_trajectory.ipynb #1110e542
+# %% ../nbs/12_trajectory.ipynb #b3c50e18
 @patch
 def events(self: MTT, stage: Stage, experts=None) -> int:
     "Events of `learn`"
@@ -194,6 +194,7 @@ def learn(self: MTT, stage: Stage, state: dict, experts: Experts | None = None):
         loss = self.match(stage, state, trail, s)
         state['at'] = s + 1
         yield Event(total - self.steps + s + 1, total, dict(loss=loss, step_size=state['step_size']), lambda: self.shown(stage, state['z']), 'matching', stage.labels)
+    if self.soft: state['soft'] = self.last_words(stage, state['z'], trail)
     return self.done(stage, state), float(state['step_size'])
 
 @patch
@@ -239,7 +240,7 @@ def _experts(self: MTT, stage: Stage, state: dict, total: int):
         except StopIteration as end: return end.value.to(stage.device)
         yield Event(done, total, {}, None, 'experts')
 
-# %% ../nbs/12_trajectory.ipynb #14a085eb
+# %% ../nbs/12_trajectory.ipynb #caf5a858
 @patch
 def match(self: MTT, stage: Stage, state: dict, trail: Tensor, s: int) -> Tensor:
     "One iteration: a student's walk, its distance to an expert of `trail`, one step of images and step size; returns the loss"
@@ -258,6 +259,12 @@ def match(self: MTT, stage: Stage, state: dict, trail: Tensor, s: int) -> Tensor
     return value
 
 @patch
+def last_words(self: MTT, stage: Stage, z: Tensor, trail: Tensor) -> Tensor: # images of the stage in the space; experts (experts, epochs + 1, P)
+    "Labels to be kept with the images: the mean of what all possible targets say of them, (classes·n, classes) probabilities on the CPU"
+    targets = trail[:, self.expert_epochs:self.expert_epochs + self.max_start].flatten(0, 1)
+    with torch.no_grad(): return sum(F.softmax(stage.flat(t, z.flatten(0, 1)), 1) for t in targets).div(len(targets)).cpu()
+
+@patch
 def _student(self: MTT, stage: Stage, z: Tensor, target: Tensor, g):
     "The student's loss of step k as a function of its parameters: batches and changes are drawn beforehand, so that a step can be taken again"
     images = stage.union(z)
@@ -266,6 +273,6 @@ def _student(self: MTT, stage: Stage, z: Tensor, target: Tensor, g):
     if self.soft: y = F.softmax(stage.flat(target, images.detach().flatten(0, 1)), 1)
     rounds = -(-self.student_steps * size // n) + 1
     order = [b for _ in range(rounds) for b in torch.randperm(n, generator=g).split(size)][:self.student_steps]
-    draws = [random_draw(1, len(b), stage.real.size, g, allowed(stage.real.train.flips)).to(z.device) for b in order]
+    draws = [random_draw(1, len(b), stage.real.size, g, **strategy('one', stage.real.train.flips)).to(z.device) for b in order]
     order = [b.to(z.device) for b in order]
     return lambda theta, k: F.cross_entropy(stage.flat(theta, draws[k](stage.union(z).flatten(0, 1)[order[k]])), y[order[k]])

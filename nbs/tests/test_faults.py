@@ -24,7 +24,7 @@ def kill_when(command, ready, limit=60):
 
 @pytest.mark.faults
 def test_sigkill_in_recovery_then_resume_gives_the_same_bytes(teacher, tmp_path):
-    options = ['run', 'cda', teacher, '--preset', 'digits', '--ipc', '4', '--steps', '450', '--batch', '20']
+    options = ['run', 'cda', teacher, '--preset', 'digits', '--ipc', '4', '--steps', '250', '--batch', '20']
     subprocess.run(ddnb(*options, '--out', tmp_path/'whole'), check=True, capture_output=True)
     cut = tmp_path/'cut'
     kill_when(ddnb(*options, '--out', cut), lambda: (cut/'state.safetensors').exists() and len(list((cut/'previews').glob('*.png'))) > 2)
@@ -34,7 +34,7 @@ def test_sigkill_in_recovery_then_resume_gives_the_same_bytes(teacher, tmp_path)
     done = subprocess.run(ddnb('resume', cut), check=True, capture_output=True, text=True)
     assert (cut/'result/images.safetensors').read_bytes() == (tmp_path/'whole/result/images.safetensors').read_bytes()
     steps = [e['step'] for e in Run.open(cut).events]
-    assert steps == sorted(set(steps)) and steps[-1] == 900 and 'DistilledSet' in done.stdout
+    assert steps == sorted(set(steps)) and steps[-1] == 500 and 'DistilledSet' in done.stdout
     assert not list(cut.rglob('*.part'))
 
 @pytest.mark.faults
@@ -62,7 +62,7 @@ def test_two_processes_cannot_write_one_run(teacher, tmp_path):
         assert second.returncode == 2 and 'another process' in second.stderr
         assert Run.open(tmp_path/'r').status == 'running'
         p.send_signal(signal.SIGINT) # Ctrl-C keeps a checkpoint
-        assert p.wait(30) == 130 and (tmp_path/'r/state.safetensors').exists() and Run.open(tmp_path/'r').status == 'stopped'
+        assert p.wait(120) == 130 and (tmp_path/'r/state.safetensors').exists() and Run.open(tmp_path/'r').status == 'stopped'
     finally: p.kill()
 
 def test_a_program_that_ends_keeps_a_checkpoint(teacher, tmp_path):
