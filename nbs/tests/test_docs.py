@@ -1,5 +1,5 @@
 "What is shown to readers: names that say what they are, notebooks of a bearable size, prose before code"
-import re
+import json, re
 from pathlib import Path
 import pytest
 from ddnb.docs import read_cells, undocumented
@@ -82,3 +82,8 @@ def test_the_glossary_leaves_no_setting_out():
     parents = {c: [b.__name__ for b in known[c].__mro__ if b.__name__ in known] for c in ('CDA', 'PDD', 'CCFS', 'MTT', 'IDC', 'DC', 'DM', 'Recipe')}
     left_out = [f'{c}.{f}' for c, up in parents.items() for f in known[c].__dataclass_fields__ if not said & {f'{p}.{f}' for p in up}]
     assert not left_out
+
+def test_the_readme_shows_the_results_as_they_are():
+    text, files = (ROOT/'README.md').read_text(encoding='utf-8'), sorted((ROOT/'data/results').glob('*.json'))
+    rows = [(p.stem, r) for p in files for r in json.loads(p.read_text())['rows']]
+    assert len(files) > 1 and not [(f, r['name'], r['protocol']) for f, r in rows if f not in text or r['protocol'] not in text or f'{100 * r["mean"]:.1f} ± {100 * r["std"]:.1f}' not in text], 'run the cell in index.ipynb again, then readme()'
