@@ -7,13 +7,14 @@ __all__ = ['InputError', 'sheet', 'DistilledSet', 'ImageSet', 'from_imagefolder'
            'RealData', 'load', 'make_net', 'apply_views', 'constant', 'cosine', 'linear', 'reverse', 'step', 'Event',
            'Method', 'Run', 'Stopped', 'known', 'resume', 'SQUEEZE', 'Recipe', 'Squeeze', 'Teacher', 'squeeze',
            'PROTOCOLS', 'Protocol', 'Scores', 'evaluate', 'hlr', 'ior', 'label_robust_score', 'protocol', 'random_real',
-           'StoredLabels', 'label_bytes', 'relabel', 'CDA', 'DC', 'DM', 'DSA', 'IDC', 'MTT', 'Experts', 'PDD',
-           'Difficulty', 'TrainingLog', 'published', 'spearman', 'SELECTIONS', 'select', 'CCFS', 'class_incremental',
-           'boxes_plot', 'formation_plot', 'grid_plot', 'loss_plot', 'schedule_plot', 'scores_plot', 'chosen_plot',
-           'filter_plot', 'median_plot', 'supply_plot', 'where_plot', 'ablation_plot', 'appearance_plot', 'budget_plot',
-           'incremental_plot', 'matching_plot', 'orders_plot', 'partition_plot', 'prefix_plot', 'stages_plot', 'Report']
+           'StoredLabels', 'label_bytes', 'relabel', 'CDA', 'DC', 'DM', 'DSA', 'IDC', 'MTT', 'Experts', 'PDD', 'gather',
+           'orders', 'run_shards', 'shards', 'work', 'Difficulty', 'TrainingLog', 'published', 'spearman', 'SELECTIONS',
+           'select', 'CCFS', 'class_incremental', 'boxes_plot', 'formation_plot', 'grid_plot', 'loss_plot',
+           'schedule_plot', 'scores_plot', 'chosen_plot', 'filter_plot', 'median_plot', 'supply_plot', 'where_plot',
+           'ablation_plot', 'appearance_plot', 'budget_plot', 'incremental_plot', 'matching_plot', 'orders_plot',
+           'partition_plot', 'prefix_plot', 'stages_plot', 'Report']
 
-# %% ../nbs/42_all.ipynb #98411197
+# %% ../nbs/42_all.ipynb #6189463c
 from .basics import InputError, sheet
 from .images import DistilledSet, ImageSet, from_imagefolder, from_sheet, from_tensors, read_set
 from .load import RealData, load
@@ -28,6 +29,7 @@ from .cda import CDA
 from .matching import DC, DM, DSA, IDC
 from .trajectory import MTT, Experts
 from .pdd import PDD
+from .scale import gather, orders, run_shards, shards, work
 from .difficulty import Difficulty, TrainingLog, published, spearman
 from .select import SELECTIONS, select
 from .ccfs import CCFS
@@ -37,10 +39,10 @@ from .plots_ccfs import chosen_plot, filter_plot, median_plot, supply_plot, wher
 from .plots_pdd import ablation_plot, appearance_plot, budget_plot, incremental_plot, matching_plot, orders_plot, partition_plot, prefix_plot, stages_plot
 from .report import Report
 
-# %% ../nbs/42_all.ipynb #00c0c763
+# %% ../nbs/42_all.ipynb #542e17be
 _all_ = ['InputError', 'sheet', 'DistilledSet', 'ImageSet', 'from_imagefolder', 'from_sheet', 'from_tensors', 'read_set', 'RealData', 'load', 'make_net', 'apply_views', 'constant', 'cosine', 'linear', 'reverse', 'step',
          'Event', 'Method', 'Run', 'Stopped', 'known', 'resume', 'SQUEEZE', 'Recipe', 'Squeeze', 'Teacher', 'squeeze', 'PROTOCOLS', 'Protocol', 'Scores', 'evaluate', 'hlr', 'ior', 'label_robust_score', 'protocol', 'random_real',
-         'StoredLabels', 'label_bytes', 'relabel', 'CDA', 'DC', 'DM', 'DSA', 'IDC', 'MTT', 'Experts', 'PDD', 'Difficulty', 'TrainingLog', 'published', 'spearman', 'SELECTIONS', 'select', 'CCFS', 'class_incremental',
+         'StoredLabels', 'label_bytes', 'relabel', 'CDA', 'DC', 'DM', 'DSA', 'IDC', 'MTT', 'Experts', 'PDD', 'gather', 'orders', 'run_shards', 'shards', 'work', 'Difficulty', 'TrainingLog', 'published', 'spearman', 'SELECTIONS', 'select', 'CCFS', 'class_incremental',
          'boxes_plot', 'formation_plot', 'grid_plot', 'loss_plot', 'schedule_plot', 'scores_plot',
          'chosen_plot', 'filter_plot', 'median_plot', 'supply_plot', 'where_plot', 'ablation_plot', 'appearance_plot', 'budget_plot', 'incremental_plot', 'matching_plot', 'orders_plot', 'partition_plot', 'prefix_plot', 'stages_plot', 'Report']
 

@@ -19,13 +19,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-# %% ../nbs/00_basics.ipynb #e088cac0
+# %% ../nbs/00_basics.ipynb #4f755861
 class InputError(ValueError):
     "What was asked for can't be done. The message names the thing that is wrong and the remedy."
     def __init__(self, problem: str, # what is wrong, naming the thing
                  remedy: str):       # what to do about it
         super().__init__(f'{problem}\n  → {remedy}')
         self.problem, self.remedy = problem, remedy
+    def __reduce__(self): return type(self), (self.problem, self.remedy) # so that it comes back whole from another process
 
 def check(ok: bool, problem: str, remedy: str):
     "Raise `InputError(problem, remedy)` unless `ok`"

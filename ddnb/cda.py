@@ -69,7 +69,7 @@ def clamp_colours(x: Tensor, mean, std): # (N, C, S, S) normalised; one number a
     m, s = channel(mean, x), channel(std, x)
     return x.clamp_(min=-m / s, max=(1 - m) / s)
 
-# %% ../nbs/10_cda.ipynb #7be54fb9
+# %% ../nbs/10_cda.ipynb #ec2deba7
 @known
 @dataclass(frozen=True)
 class CDA(Method):
@@ -110,11 +110,11 @@ class CDA(Method):
         BatchNormMatch(teacher.to('cpu').net)
         check(self.jitter < teacher.size, f'jitter={self.jitter} rolls {teacher.size}-pixel images all around', "take a preset, or less")
 
-    def stream(self, teacher, state):
-        "Recover block after block; returns a `DistilledSet` (see `Method`)"
+    def stream(self, teacher, state, only=slice(None)):
+        "Recover block after block, all or `only` some of them; returns a `DistilledSet` (see `Method`)"
         teacher = teacher.to(pick_device(self.device))
         match, pieces = BatchNormMatch(teacher.net), state.setdefault('pieces', {})
-        todo = blocks(len(teacher.classes), self.ipc, self.batch)
+        todo = blocks(len(teacher.classes), self.ipc, self.batch)[only]
         for i, block in enumerate(todo):
             if block.name not in pieces: yield from self._recover(block, i, len(todo), teacher, match, state)
         return gather(todo, pieces, teacher, self)

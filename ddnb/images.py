@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['EXPORTS', 'fingerprint', 'channel_statistics', 'ImageSet', 'stratified', 'check_classes', 'DistilledSet', 'card',
-           'to_imagefolder', 'to_tensors', 'from_tensors', 'from_imagefolder', 'from_sheet', 'read_set']
+           'to_imagefolder', 'to_tensors', 'to_huggingface', 'from_tensors', 'from_imagefolder', 'from_sheet',
+           'read_set']
 
 # %% ../nbs/00_images.ipynb #03b16a55
 import hashlib, json
@@ -258,7 +259,7 @@ def _load_set(folder) -> DistilledSet: # a folder that `save` wrote
 
 DistilledSet.load = staticmethod(_load_set)
 
-# %% ../nbs/00_images.ipynb #f8b5ff95
+# %% ../nbs/00_images.ipynb #eab5b940
 def to_imagefolder(small: DistilledSet, folder):
     "Write PNG files `folder/00000_name/000.png`, the layout of torchvision's `ImageFolder`, and `classes.json` with the true names"
     folder, count = Path(folder), {}
@@ -282,11 +283,23 @@ def to_tensors(small: DistilledSet, folder, mean=None, std=None):
     write_json(folder/'tensors.json', dict(normalised=True, mean=list(mean), std=list(std), classes=small.classes))
     return folder
 
-EXPORTS = dict(imagefolder=to_imagefolder, tensors=to_tensors)
+def to_huggingface(small: DistilledSet, folder):
+    "Write `train.parquet` (image, label, stage, source, real_index, and soft_label where there are any) and the dataset card, as `datasets.load_dataset(folder)` and the Hugging Face Hub read them. `InputError` without the package `datasets`."
+    try: import datasets
+    except ImportError: raise InputError("the format 'huggingface' needs the package datasets, which is not here", "pip install datasets; or export as 'imagefolder', which load_dataset('imagefolder', data_dir=folder) reads") from None
+    pictures = [Image.fromarray(x[0].numpy() if len(x) == 1 else x[:3].permute(1, 2, 0).numpy()) for x in to_bytes(small.images)]
+    columns = dict(image=pictures, label=small.labels.tolist(), stage=small.stage.tolist(), source=small.source.tolist(), real_index=small.real_index.tolist())
+    if small.soft_labels is not None: columns['soft_label'] = small.soft_labels.tolist()
+    table = datasets.Dataset.from_dict(columns).cast_column('image', datasets.Image()).cast_column('label', datasets.ClassLabel(names=small.classes))
+    with atomic(Path(folder)/'train.parquet') as p: table.to_parquet(str(p))
+    write_text(Path(folder)/'README.md', card(small))
+    return Path(folder)
+
+EXPORTS = dict(imagefolder=to_imagefolder, tensors=to_tensors, huggingface=to_huggingface)
 
 @patch
-def export(self: DistilledSet, folder, format: str = 'imagefolder', **options): # 'imagefolder' or 'tensors'
-    "Write the set in a format that other programs read; see `to_imagefolder` and `to_tensors`. Returns the folder."
+def export(self: DistilledSet, folder, format: str = 'imagefolder', **options): # 'imagefolder', 'tensors' or 'huggingface'
+    "Write the set in a format that other programs read; see `to_imagefolder`, `to_tensors` and `to_huggingface`. Returns the folder."
     check(format in EXPORTS, f'there is no export format {format!r}', f'choose one of {list(EXPORTS)}')
     check(not Path(folder).exists() or not any(Path(folder).iterdir()), f'{str(folder)!r} is not empty', 'export to a new folder')
     return EXPORTS[format](self, folder, **options)

@@ -140,7 +140,7 @@ def contents(project: Project, extra=()) -> str: # names of further pages
         if listed: out.append('\n'.join(['```{toctree}', ':hidden:', f':caption: {heading}', '', *listed, '```']))
     return '\n\n'.join(out)
 
-# %% ../nbs/39_site.ipynb #130d0ac1
+# %% ../nbs/39_site.ipynb #a231b3b0
 def _mathjax() -> Path:
     "The file of MathJax that holds everything"
     return next(Path(f.locate()) for f in importlib.metadata.files('sphinx-mathjax-offline') if f.name == 'tex-svg.js')
@@ -178,6 +178,7 @@ article table.docutils { font-size: 88%; box-shadow: none; margin-left: 0; width
 div.cell details.hide { border: 0 !important; background: none } div.cell details.hide > summary { background: none !important; border: 0 !important; padding: 0 !important; color: var(--color-foreground-muted); font-size: 78% }
 div.cell details.hide > summary > p.admonition-title { background: none; padding: 0; margin: 0 } div.cell details.hide > summary > p.admonition-title::before { display: none }
 .module-source pre { font-size: 78% } .module-source .linenos { color: var(--color-foreground-muted); margin-right: 1em; user-select: none } .module-source a { text-decoration: none } .module-source span:target, .module-source a:target + span { background: var(--color-highlight-on-target) }
+@media (max-width: 46em) { article table.docutils { font-size: 78% } article table.docutils th, article table.docutils td { padding: .25rem .35rem } article table.docutils code { white-space: normal; font-size: 90% } }
 mjx-container { overflow-x: auto; overflow-y: hidden; max-width: 100% } mjx-container[display="true"] { padding: .2rem 0 }
 '''
 

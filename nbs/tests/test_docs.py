@@ -1,5 +1,5 @@
 "What is shown to readers: names that say what they are, notebooks of a bearable size, prose before code"
-import re
+import json, re
 from pathlib import Path
 import pytest
 from ddnb.docs import read_cells, undocumented
@@ -49,3 +49,41 @@ def test_what_is_shown_is_run():
     for p in NOTEBOOKS:
         left_out = [source[:60] for kind, said, source, _ in read_cells(p) if kind == 'code' and (said.get('eval', '').lower() == 'false' or said.keys() & {'notest', 'slow'})]
         assert p.stem[0].isdigit() or not left_out, f'{p.name}: {left_out}'
+
+def names():
+    "Every name of every module of the library, and those of `ddnb.all` above them"
+    import importlib, ddnb.all
+    found = {}
+    for p in MODULES: found |= {k: v for k, v in vars(importlib.import_module(f'ddnb.{p.stem}')).items() if getattr(v, '__module__', f'ddnb.{p.stem}') == f'ddnb.{p.stem}'}
+    return found | {n: getattr(ddnb.all, n) for n in ddnb.all.__all__}
+
+def exists(code, known):
+    "Is this a setting of a class, or an expression that can be evaluated?"
+    owner, _, field = code.partition('.')
+    if re.fullmatch(r'\w+\.\w+', code) and field in getattr(known.get(owner), '__dataclass_fields__', {}): return True
+    try: eval(code, dict(known))
+    except Exception: return False
+    return True
+
+def here_column():
+    "(line, the code in its third column) of the tables paper → here"
+    rows = [line for kind, _, source, _ in read_cells(ROOT/'nbs/glossary.ipynb') if kind == 'markdown' for line in source.splitlines() if line.count('|') == 5 and '---' not in line and '| here |' not in line]
+    return [(r, re.findall(r'`([^`]+)`', r.split('|')[3])) for r in rows]
+
+def test_the_glossary_names_what_exists():
+    known, rows = names(), here_column()
+    assert len(rows) > 100
+    assert not [r for r, codes in rows if not codes and r.split('|')[3].strip() != '–'], 'neither a name nor a dash'
+    assert not [c for _, codes in rows for c in codes if not exists(c, known)]
+    assert not any(exists(c, known) for c in ('CDA.alpha', 'CDA(alpha=1)', 'nothing', "protocol('mine')")) and exists('CDA.ipc', known)
+
+def test_the_glossary_leaves_no_setting_out():
+    known, said = names(), {c for _, codes in here_column() for c in codes}
+    parents = {c: [b.__name__ for b in known[c].__mro__ if b.__name__ in known] for c in ('CDA', 'PDD', 'CCFS', 'MTT', 'IDC', 'DC', 'DM', 'Recipe')}
+    left_out = [f'{c}.{f}' for c, up in parents.items() for f in known[c].__dataclass_fields__ if not said & {f'{p}.{f}' for p in up}]
+    assert not left_out
+
+def test_the_readme_shows_the_results_as_they_are():
+    text, files = (ROOT/'README.md').read_text(encoding='utf-8'), sorted((ROOT/'data/results').glob('*.json'))
+    rows = [(p.stem, r) for p in files for r in json.loads(p.read_text())['rows']]
+    assert len(files) > 1 and not [(f, r['name'], r['protocol']) for f, r in rows if f not in text or r['protocol'] not in text or f'{100 * r["mean"]:.1f} ± {100 * r["std"]:.1f}' not in text], 'run the cell in index.ipynb again, then readme()'

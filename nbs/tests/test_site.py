@@ -16,9 +16,12 @@ async function look(page) {
   const d = f.contentDocument, w = f.contentWindow
   if (w.MathJax && w.MathJax.startup) await w.MathJax.startup.promise
   const figures = [...d.querySelectorAll('.cell_output svg, article img')]
-  const seen = {figures: figures.length, flat: figures.filter(e => e.getBoundingClientRect().width < 8 || (e.tagName == 'IMG' && !e.naturalWidth)).length,
+  const seen = {figures: figures.length, flat: figures.filter(e => (!e.closest('[hidden]') && e.getBoundingClientRect().width < 8) || (e.tagName == 'IMG' && !e.naturalWidth)).length,
     math: d.querySelectorAll('.math').length, set: d.querySelectorAll('.math mjx-container').length, wrong: d.querySelectorAll('mjx-merror').length,
-    wide: Math.max(0, d.documentElement.scrollWidth - 1280)}
+    wide: Math.max(0, d.documentElement.scrollWidth - 1280), films: 0, stuck: 0}
+  for (const film of d.querySelectorAll('.film')) { const t = film.querySelector('input'), shown = () => [...film.querySelectorAll('[data-frame]')].filter(e => e.getBoundingClientRect().height > 8).map(e => e.dataset.frame).join()
+    seen.films++
+    for (const at of ['0', t.max]) { t.value = at; t.dispatchEvent(new w.Event('input')); if (shown() != at) seen.stuck++ } }
   if (page.startsWith('search.html?')) { const n = () => d.querySelectorAll('#search-results li').length
     for (let i = 0, last = -1; i < 50 && (!n() || n() != last); i++) { last = n(); await wait(200) }
     seen.results = [...d.querySelectorAll('#search-results li a')].map(a => a.textContent) }
@@ -75,6 +78,9 @@ def test_figures_and_math_show(seen):
     wrong = {p: s for p, s in seen.items() if s.get('error') or s['flat'] or s['wrong'] or s['math'] != s['set'] or s['wide']}
     assert not wrong, wrong
     assert sum(s['figures'] for s in seen.values()) > 30 and sum(s['math'] for s in seen.values()) > 20
+
+def test_recorded_frames_move(seen):
+    assert {p for p, s in seen.items() if s.get('films')} >= {'docs.html', 'tutorial_cda.html', 'tutorial_pdd.html', 'tutorial_ccfs.html'} and not [p for p, s in seen.items() if s.get('stuck')]
 
 def test_search_finds(seen):
     for words, page in (('CDA', 'CDA'), ('crop+schedule', 'Glossary'), ('forgetting+score', 'Glossary')):
