@@ -21,8 +21,8 @@ def free_port() -> int:
     with socket.socket() as s: s.bind(('127.0.0.1', 0)); return s.getsockname()[1]
 
 class Lab:
-    "JupyterLab on 127.0.0.1 with a token and folders of its own, serving `root`"
-    def __init__(self, root, dark: bool = False): self.root, self.port, self.token, self.dark = Path(root), free_port(), secrets.token_hex(16), dark
+    "JupyterLab on 127.0.0.1 with a token and folders of its own, serving `root`; `env`: more variables for it and its kernels"
+    def __init__(self, root, dark: bool = False, **env): self.root, self.port, self.token, self.dark, self.env = Path(root), free_port(), secrets.token_hex(16), dark, env
     def __enter__(self):
         self.tmp = Path(tempfile.mkdtemp(prefix='ddnb-lab-'))
         settings = SETTINGS | {'@jupyterlab/apputils-extension/themes': {'theme': 'JupyterLab Dark' if self.dark else 'JupyterLab Light'}}
@@ -33,6 +33,7 @@ class Lab:
         env = dict(os.environ, PYTHONPATH=str(ROOT), DDNB_RUNS=str(self.tmp/'runs'), JUPYTER_CONFIG_DIR=str(self.tmp/'config'), JUPYTER_RUNTIME_DIR=str(self.tmp/'runtime'), JUPYTER_DATA_DIR=str(self.tmp/'data'),
                    JUPYTERLAB_SETTINGS_DIR=str(self.tmp/'settings'), JUPYTERLAB_WORKSPACES_DIR=str(self.tmp/'spaces'), IPYTHONDIR=str(self.tmp/'ipython'))
         env.pop('IN_TEST', None)
+        env.update(self.env)
         command = [sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={self.port}', '--ServerApp.port_retries=0', f'--IdentityProvider.token={self.token}',
                    f'--ServerApp.root_dir={self.root}', '--LabApp.expose_app_in_browser=True', '--LabApp.extension_manager=readonly', '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate']
         self.log = open(self.tmp/'lab.log', 'w')
@@ -83,8 +84,18 @@ def run_all(page, timeout: int = 120_000):
     assert not (bad := failures(page)), bad
 
 def failures(page) -> list:
-    "Errors that cells printed"
-    return page.eval_on_selector_all('.jp-Notebook [data-mime-type="application/vnd.jupyter.error"], .jp-Notebook [data-mime-type="application/vnd.jupyter.stderr"]', 'es => es.map(e => e.innerText.slice(-600))')
+    "Errors that cells printed, in view or not"
+    return page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells].flatMap(c => c.type === 'code' ? c.outputs.toJSON() : [])
+        .filter(o => o.output_type === 'error' || o.name === 'stderr').map(o => (o.evalue || [].concat(o.text).join('')).slice(-600))""")
+
+def run_cell(page, source: str):
+    "Add a cell at the end and run it; returns the place of its panel"
+    page.evaluate("""source => { const n = window.jupyterapp.shell.currentWidget.content;
+        n.model.sharedModel.insertCell(n.widgets.length, {cell_type: 'code', source});
+        n.activeCellIndex = n.widgets.length - 1; window.jupyterapp.commands.execute('notebook:run-cell') }""", source)
+    panel = page.locator('.jp-Cell').last.locator('.ddnb')
+    panel.wait_for(timeout=60_000)
+    return panel
 
 def notebook(path, *cells: str):
     "Write a notebook with these code cells"
