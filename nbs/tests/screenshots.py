@@ -31,9 +31,11 @@ SCENES = { # name → the cell that shows the panel
     'recovery': "made('cosine', steps=200).wait()",
     'compare': "RecoveryPanel(Run.open(home/'runs'/'cosine'), made('constant', steps=200, schedule=constant()).wait())",
     'schedules': "SchedulePanel(schedule=cosine(.6))",
-    'runs': "RunsPanel(home/'runs')",
-    'studio': "Studio(home/'studio')",
-    'stages': TOY.format('31_stages_panel', 'Patches', 'StagesPanel(run)'),
+    'runs': "small = {n: Run.open(home/'runs'/n).result() for n in ('cosine', 'constant')}\nevaluate(small, real, teacher, protocol('hard').but(epochs=20), repeats=2).save(home/'runs'/'cosine'/'scores.json')\np = RunsPanel(home/'runs')\np.scores.columns[4][0].click()\np",
+    'studio': "s = Studio(home/'studio')\ns.real, s.teacher, s.form.fields['steps'].value = real, teacher, 200\ns.start()\ns.run.wait()\ns",
+    'stages': TOY.format('31_stages_panel', 'Patches', """from ddnb.protocols import Scores
+Scores(dict(name=n, protocol=p, mean=y[-1], stages=y) for n, p, y in (('Patches', 'mtt-progressive', [.61, .72, .78]), ('Patches', 'mtt-sequential', [.61, .66, .71]), ('Patches', 'mtt', [.75]), ('random real', 'mtt-progressive', [.5, .62, .7]))).save(run.folder/'scores.json')
+StagesPanel(run)"""),
     'selection': TOY.format('31_selection_panel', 'Hardness', 'p = SelectionPanel(run)\np.bars[12].click()\np'),
 }
 THEMES = dict(light='JupyterLab Light', dark='JupyterLab Dark')
