@@ -182,7 +182,7 @@ def _begin_code(self: Studio) -> tuple: # lines before the start; what stands in
         else ([f'hard    = one_pass(teacher, real.train)[{score!r}]'], 'hard')
     return [f'first   = {small}', *lines], f'first, teacher, real, {hard}'
 
-# %% ../nbs/32_studio.ipynb #f42c5b63
+# %% ../nbs/32_studio.ipynb #fcfb5262
 @patch
 def read(self: Studio):
     "Load the data that the form names"
@@ -229,7 +229,7 @@ def start(self: Studio):
     method, kind = self.form.method, self.kind.value
     run = method.start(*self.inputs(method), folder=self._new(kind.lower()))
     self.panel = self._watch(run, TABS[kind])
-    self.say(f'Running in {run.folder}.')
+    self.say(f'Started in {run.folder}.')
 
 @patch
 def _new(self: Studio, name: str) -> Path:
