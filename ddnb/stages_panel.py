@@ -18,19 +18,23 @@ from .panels import Panel
 from .protocols import CONTROL, Protocol
 from .svg import AMBER, BLUE, GREY, VIOLET, Line, brief, chart, histogram
 
-# %% ../nbs/31_stages_panel.ipynb #54288a8e
+# %% ../nbs/31_stages_panel.ipynb #12bc81cb
 ORDER_COLOURS = dict(progressive=BLUE, sequential=VIOLET, union=GREY)
 
 def order_line(r: dict, stages: int) -> Line: # a row of `evaluate`; stages of the set
     "Accuracy after each stage that the student was shown; a level where it was shown all at once"
     order, y = Protocol(r['protocol'], None).order, r['stages'] if len(r.get('stages', ())) > 1 else [r['mean']] * stages
-    return Line('random' if r['name'] == CONTROL else order.replace('essive', '.').replace('ential', '.'), list(enumerate(y, 1)), AMBER if r['name'] == CONTROL else ORDER_COLOURS[order])
+    return Line(order.replace('essive', '.').replace('ential', '.'), list(enumerate(y, 1)), AMBER if r['name'] == CONTROL else ORDER_COLOURS[order])
 
 def orders_charts(rows: list, stages: int) -> list: # of `evaluate`; stages of the set
-    "An `<svg>` element for each protocol: accuracy by prefix of the stages, in the orders that were tried"
-    by = {}
-    for r in rows: by.setdefault(r['protocol'].replace(f'-{Protocol(r["protocol"], None).order}', ''), []).append(order_line(r, stages))
-    return [chart(lines, f'test accuracy after each stage, {name}', (1, max(2, stages)), words='stages', height=150) for name, lines in by.items()]
+    "`<svg>` elements for each protocol: accuracy by prefix of the stages, in the orders that were tried, of the set and of random real images"
+    by, out = {}, []
+    for r in rows: by.setdefault(r['protocol'].replace(f'-{Protocol(r["protocol"], None).order}', ''), {}).setdefault(r['name'] == CONTROL, []).append(order_line(r, stages))
+    for name, found in by.items():
+        values = [v for lines in found.values() for l in lines for _, v in l.points]
+        room = (min(values), max(values)) if max(values) > min(values) else None
+        out += [chart(found[real], f'test accuracy after each stage, {"random real images" if real else name}', (1, max(2, stages)), room, words='stages', height=150) for real in sorted(found)]
+    return out
 
 # %% ../nbs/31_stages_panel.ipynb #bf04d1fe
 def partition_chart(counts: Tensor, delta: int, stages: int) -> str: # times each image was forgotten, (N,); width of a stage's part; stages
@@ -52,7 +56,7 @@ def detail(x: torch.Tensor) -> float:
     within = lambda t: (t - t.mean((2, 3), keepdim=True)).square().mean().item()
     return 1 - within(torch.nn.functional.avg_pool2d(x, 2)) / max(within(x), 1e-12)
 
-# %% ../nbs/31_stages_panel.ipynb #32067ec6
+# %% ../nbs/31_stages_panel.ipynb #65424806
 class StagesPanel(Panel, shows=('PDD',)):
     "A run in stages: one grid a stage, what each was conditioned on, loss and step size with stage borders"
     def build(self) -> W.Widget:
@@ -123,7 +127,7 @@ class StagesPanel(Panel, shows=('PDD',)):
         s, d = self._facts[e['preview']]
         measured = {k: v for k, v in e.items() if 'accuracy' in k and isinstance(v, (int, float))}
         sizes = [f['step_size'] for f in list(self.watches[0].run.events) if 'step_size' in f and f['stage'] == e['stage'] and f['step'] <= e['step']]
-        rows = {'step size': sizes[-1] if sizes else None, 'saturation': s, 'detail': d, **measured}
+        rows = {'step size': sizes[-1] if sizes else None, 'saturation': s if s > 1e-4 else None, 'detail': d, **measured} # grey images have none
         return '<br>'.join(f'{escape(k)} {brief(v)}' for k, v in rows.items() if v is not None)
 
     def charts(self, at: int) -> str:
