@@ -91,10 +91,10 @@ class Form:
 
     def _said(self, name, value): return expression(value) if name == 'schedule' else self.fields[name].box.form.code if isinstance(value, Base) else repr(value)
 
-# %% ../nbs/32_form.ipynb #806638ee
+# %% ../nbs/32_form.ipynb #ffe54162
 class BaseForm(W.VBox):
     "A base method by name, with a form for its settings"
-    def __init__(self, changed):
+    def __init__(self, changed): # called without arguments when a widget changes
         super().__init__()
         self.names = {c.__name__: c for c in (MTT, IDC, DC, DSA, DM)}
         self.forms, self.lock, self.changed, self.menu = {}, threading.Lock(), changed, W.Dropdown(options=list(self.names), description='base', tooltip='How one stage is learned', **WIDE)
