@@ -22,6 +22,7 @@ def page(tmp_path_factory):
     if why := L.missing(): pytest.skip(why)
     home = tmp_path_factory.mktemp('lab')
     shutil.copy(L.ROOT/'nbs'/'tour.ipynb', home)
+    shutil.copytree(L.ROOT/'nbs'/'images', home/'images') # that it shows
     L.notebook(home/'panels.ipynb', FIRST)
     with L.Lab(home, IN_TEST='1', OMP_NUM_THREADS='1') as lab, L.browser() as page:
         page.home, page.lab, page.alerts = home, lab, []
@@ -38,6 +39,7 @@ def panels(page):
 @pytest.fixture(autouse=True)
 def quiet(page):
     "Nothing in the browser's console, no error in a cell, and class names are text"
+    page.said.clear()
     yield
     assert not page.said and not page.alerts and not L.failures(page), (page.said, page.alerts, L.failures(page))
 
