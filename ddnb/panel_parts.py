@@ -11,7 +11,7 @@ import ipywidgets as W, torch
 from .basics import escape
 from .export import arrange, encode
 
-# %% ../nbs/31_panel_parts.ipynb #cfe8985d
+# %% ../nbs/31_panel_parts.ipynb #3b7ed72d
 STYLE = '''<style>
 .ddnb { max-width: 1180px; color: var(--jp-ui-font-color1, #222); font: 13px/1.4 var(--jp-ui-font-family, system-ui, sans-serif); font-variant-numeric: tabular-nums; padding: 2px 2px 6px }
 .ddnb .widget-box, .ddnb.widget-box, .ddnb .widget-html, .ddnb .widget-html-content { overflow: visible }
@@ -28,7 +28,7 @@ STYLE = '''<style>
 .ddnb-stack { position: relative; flex: none } .ddnb-stack img { image-rendering: pixelated; margin: 0; max-width: none; object-fit: fill; display: block }
 .ddnb-over { position: absolute; inset: 0 } .ddnb-over span { position: absolute; box-sizing: border-box } .ddnb-over .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; text-align: right; font-size: 12px }
 .ddnb-over .unsure { border: 2px solid #d98e04 } .ddnb-head { font-weight: 500; font-size: 12px; margin-bottom: 3px } .ddnb-hidden { display: none !important }
-.ddnb .noUi-connect { background: #3b6fb6 } .ddnb .ddnb-help { padding: 0 0 3px 96px } .ddnb .ddnb-help .widget-html-content { font-size: 11px } .ddnb .ddnb-table table { border-collapse: collapse; margin: 2px 0 8px } .ddnb .ddnb-table th, .ddnb .ddnb-table td { text-align: left; padding: 3px 18px 3px 0; border-bottom: 1px solid var(--jp-border-color2, #ccc); background: none; font-size: 12px } .ddnb-charts .widget-html-content { display: flex; flex-flow: row wrap; gap: 4px 24px } .ddnb-tall { width: 416px } .ddnb .widget-slider { height: 26px; margin: 0 } .ddnb label.widget-label { font-size: 12px } .ddnb code { font-size: 12px }
+.ddnb .noUi-connect { background: #3b6fb6 } .ddnb .widget-readout.overflow { box-shadow: none } .ddnb .ddnb-help { padding: 0 0 3px 96px } .ddnb .ddnb-help .widget-html-content { font-size: 11px } .ddnb .ddnb-table table { border-collapse: collapse; margin: 2px 0 8px } .ddnb .ddnb-table th, .ddnb .ddnb-table td { text-align: left; padding: 3px 18px 3px 0; border-bottom: 1px solid var(--jp-border-color2, #ccc); background: none; font-size: 12px } .ddnb-charts .widget-html-content { display: flex; flex-flow: row wrap; gap: 4px 24px } .ddnb-tall { width: 416px } .ddnb .widget-slider { height: 26px; margin: 0 } .ddnb label.widget-label { font-size: 12px } .ddnb code { font-size: 12px }
 </style>'''
 
 def html(value: str = '', *classes: str) -> W.HTML: # what it shows; names of CSS classes

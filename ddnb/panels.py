@@ -67,7 +67,7 @@ class Watch:
 def _sheet(path, n, size):
     with Image.open(path) as picture: return untile(picture.convert('RGB'), n, size)
 
-# %% ../nbs/31_panels.ipynb #27e53ef4
+# %% ../nbs/31_panels.ipynb #95ade6ad
 def speed(events: list) -> float: # of a run, in order
     "Steps a second over the last three seconds of recorded events, 0 where they don't tell"
     if len(events) < 2: return 0.
@@ -90,18 +90,18 @@ def memory() -> str:
 
 def sentence(watch: Watch) -> str:
     "What the run is doing, for a person"
-    at, folder = f'step {watch.run.last["step"]:,}' if watch.run.last else 'the start', watch.run.folder
+    at = f'step {watch.run.last["step"]:,}' if watch.run.last else 'the start'
     return dict(
-        ready=f'Ready. Start begins the run in {folder}.', new='Starting.', running=f'{watch.run.last.get("note", "") if watch.run.last else ""}',
+        new='Starting.', running=f'{watch.run.last.get("note", "") if watch.run.last else ""}',
         pausing='Pausing after this step.', paused=f'Paused at {at}. Resume continues from here, Stop keeps this state.',
         stopping='Stopping after this step; a checkpoint is kept.', stopped=f'Stopped at {at} with a checkpoint. Resume carries it on.',
         interrupted=f'The process that made this run has ended. Resume goes on from the last checkpoint at or before {at}.',
         elsewhere='Another process is at work on this run. The panel follows its folder; pause and stop it there.',
         failed='', done='Done: run.result() gives what it made.')[watch.state]
 
-# %% ../nbs/31_panels.ipynb #cf2f25c5
+# %% ../nbs/31_panels.ipynb #e636ca94
 class RunBar:
-    "Start, Pause, Resume, Stop; progress, speed, time left, memory; what is going on, or what went wrong and what to do"
+    "Resume, Pause, Stop; progress, speed, time left, memory; what is going on, or what went wrong and what to do"
     def __init__(self, panel):
         self.panel, self.failure = panel, None
         self.go = button('▶ Resume', 'Go on from here', self._go)
@@ -120,7 +120,7 @@ class RunBar:
         self.panel.ask(self._carry_on)
 
     def _carry_on(self):
-        "Start the run, or the runs that rest in their folders"
+        "Go on with the runs that rest in their folders"
         self.failure = None
         try: self.panel.carry_on()
         except Exception as e: self.failure = e
@@ -128,9 +128,7 @@ class RunBar:
     def paint(self):
         "Show the present state of the first run (the second one follows the same buttons)"
         states = [w.state for w in self.panel.watches]
-        rests = {'ready', 'paused', 'stopped', 'failed', 'interrupted'} & set(states)
-        self.go.description = '▶ Start' if 'ready' in states else '▶ Resume'
-        self.go.disabled = not rests
+        self.go.disabled = not {'paused', 'stopped', 'failed', 'interrupted'} & set(states)
         self.hold.disabled = 'running' not in states
         self.end.disabled = not {'running', 'pausing', 'paused'} & set(states)
         self.facts.value = ''.join(map(progress, self.panel.watches))
@@ -181,7 +179,7 @@ class TimeSlider:
         finally: self.busy = None
         self.said.value = f'<span style="display:inline-block;min-width:150px">step <b>{self.at:,}</b> of {of:,}</span>'
 
-# %% ../nbs/31_panels.ipynb #047bd951
+# %% ../nbs/31_panels.ipynb #55eaa6da
 class Panel(Painted):
     "A run, live or from its folder: controls, images, charts and one slider. `Panel.of(run)`, `Panel.open(folder)`, or `run` as the last line of a cell."
     kinds = {} # method's name → class of its panel
@@ -189,7 +187,7 @@ class Panel(Painted):
     def __init_subclass__(cls, shows: tuple = ()): Panel.kinds.update({name: cls for name in shows})
 
     def __init__(self, *runs: Run, names: tuple = ()): # one run, or two to compare; what to call them, None: their folders' names
-        check(1 <= len(runs) <= 2, f'a panel shows one run or two, {len(runs)} were given', 'compare more with runs_table(folder)')
+        check(1 <= len(runs) <= 2, f'a panel shows one run or two, {len(runs)} were given', 'compare more with RunsPanel(folder)')
         self.watches, self.names = [Watch(r) for r in runs], list(names) or [r.folder.name for r in runs]
         self.bar, self.time, self.notice = RunBar(self), TimeSlider(self), html('', 'ddnb-said', 'ddnb-quiet')
         self.classes = [classes_of(r) for r in runs]

@@ -15,7 +15,7 @@ from .panels import Panel, Watch, complaint
 from .run import Run
 from .svg import Band, Line, bars, chart
 
-# %% ../nbs/31_recovery_panel.ipynb #3f19ecbe
+# %% ../nbs/31_recovery_panel.ipynb #e94fec61
 def schedule_of(run: Run):
     "The crop schedule of a run as a function of progress, None where it has none"
     said = run.about.get('method', {}).get('schedule')
@@ -24,7 +24,7 @@ def schedule_of(run: Run):
     table = np.array(said['values'], dtype=float)
     return lambda p: tuple(np.interp(100 * p, range(len(table)), column).item() for column in table.T)
 
-def schedule_points(run: Run, of: int, most: int = 400) -> list: # steps of the whole run; points at most
+def schedule_points(run: Run, of: int, most: int = 140) -> list: # steps of the whole run; points at most
     "(step, lower, upper) bound of the crop's area over the run, [] where it has no schedule"
     schedule, steps = schedule_of(run), run.about.get('method', {}).get('steps') or of
     return [(s, *schedule(s % steps / steps)) for s in range(0, of, max(1, of // most))] if schedule else []

@@ -98,7 +98,7 @@ def _ends(lines: list, now: float | None, y, top: float, bottom: float) -> list:
         out.append(text(WIDTH - RIGHT + 8, low + 4, f'{shorten(l.name)} {brief(v)}', colour=l.colour, weight=600))
     return out
 
-# %% ../nbs/30_svg.ipynb #0a454c63
+# %% ../nbs/30_svg.ipynb #9f3449dd
 def chart(shapes: list,                 # `Line`s and `Band`s
           title: str,                   # the quantity, with its unit
           x: tuple,                     # range of the x axis, (first, last)
@@ -117,7 +117,7 @@ def chart(shapes: list,                 # `Line`s and `Band`s
     if lo == hi: lo, hi = (lo / 2, hi * 2) if log else (lo - .5, hi + .5)
     top, bottom = 24, height - (20 if words is not None else 6)
     px, py = place(*x, LEFT, WIDTH - RIGHT), place(lo, hi, bottom - 2, top + 2, log)
-    out = [text(0, 12, title, weight=500)] + _axes(px, py, ticks(*x), ticks(lo, hi, log, 3), top, bottom, words)
+    out = [text(0, 12, title, weight=500)] + _axes(px, py, [v for v in ticks(*x) if x[0] != 1 or v == int(v)], ticks(lo, hi, log, 3), top, bottom, words) # what is counted from 1 comes whole
     out += [f'<path d="M{px(m)} {top}V{bottom}" stroke="currentColor" opacity=".25"/>' for m in marks]
     for b in bands:
         there = ' '.join(f'{px(p[0])},{py(p[2])}' for p in b.points) + ' ' + ' '.join(f'{px(p[0])},{py(p[1])}' for p in reversed(b.points))

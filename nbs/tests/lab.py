@@ -20,30 +20,22 @@ def missing() -> str | None:
 def free_port() -> int:
     with socket.socket() as s: s.bind(('127.0.0.1', 0)); return s.getsockname()[1]
 
-class Lab:
-    "JupyterLab on 127.0.0.1 with a token and folders of its own, serving `root`"
-    def __init__(self, root, dark: bool = False): self.root, self.port, self.token, self.dark = Path(root), free_port(), secrets.token_hex(16), dark
-    def __enter__(self):
-        self.tmp = Path(tempfile.mkdtemp(prefix='ddnb-lab-'))
-        settings = SETTINGS | {'@jupyterlab/apputils-extension/themes': {'theme': 'JupyterLab Dark' if self.dark else 'JupyterLab Light'}}
-        for name, values in settings.items():
-            path = self.tmp/'settings'/f'{name}.jupyterlab-settings'
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(values))
+class Server:
+    "A program on 127.0.0.1 with folders of its own, serving `root`; `env`: more variables for it and its kernels"
+    def __init__(self, root, **env): self.root, self.port, self.env = Path(root), free_port(), env
+
+    def start(self, *command, ready: str):
+        "Run it as a module of this Python, and wait until `ready` (an address) answers"
         env = dict(os.environ, PYTHONPATH=str(ROOT), DDNB_RUNS=str(self.tmp/'runs'), JUPYTER_CONFIG_DIR=str(self.tmp/'config'), JUPYTER_RUNTIME_DIR=str(self.tmp/'runtime'), JUPYTER_DATA_DIR=str(self.tmp/'data'),
                    JUPYTERLAB_SETTINGS_DIR=str(self.tmp/'settings'), JUPYTERLAB_WORKSPACES_DIR=str(self.tmp/'spaces'), IPYTHONDIR=str(self.tmp/'ipython'))
         env.pop('IN_TEST', None)
-        command = [sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={self.port}', '--ServerApp.port_retries=0', f'--IdentityProvider.token={self.token}',
-                   f'--ServerApp.root_dir={self.root}', '--LabApp.expose_app_in_browser=True', '--LabApp.extension_manager=readonly', '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate']
-        self.log = open(self.tmp/'lab.log', 'w')
-        self.process, end = subprocess.Popen(command, env=env, stdout=self.log, stderr=subprocess.STDOUT), time.monotonic() + 60
+        self.log = open(self.tmp/'server.log', 'w')
+        self.process, end = subprocess.Popen([sys.executable, '-m', *command], env=env | self.env, cwd=self.root, stdout=self.log, stderr=subprocess.STDOUT), time.monotonic() + 60
         while True:
-            try: urllib.request.urlopen(f'http://127.0.0.1:{self.port}/api?token={self.token}', timeout=2).read(); return self
+            try: urllib.request.urlopen(ready, timeout=2).read(); return self
             except OSError:
-                if self.process.poll() is not None or time.monotonic() > end: self.__exit__(); raise RuntimeError((self.tmp/'lab.log').read_text()[-2000:] if self.tmp.exists() else 'JupyterLab did not start')
+                if self.process.poll() is not None or time.monotonic() > end: said = (self.tmp/'server.log').read_text()[-2000:]; self.__exit__(); raise RuntimeError(said or f'{command[0]} did not start')
                 time.sleep(.1)
-
-    def url(self, name: str) -> str: "Address of a notebook"; return f'http://127.0.0.1:{self.port}/lab/tree/{name}?token={self.token}&reset'
 
     def __exit__(self, *_):
         self.process.terminate()
@@ -51,6 +43,29 @@ class Lab:
         except subprocess.TimeoutExpired: self.process.kill()
         self.log.close()
         shutil.rmtree(self.tmp, ignore_errors=True)
+
+class Lab(Server):
+    "JupyterLab with a token"
+    token = secrets.token_hex(16)
+
+    def __enter__(self):
+        self.tmp = Path(tempfile.mkdtemp(prefix='ddnb-lab-'))
+        for name, values in SETTINGS.items():
+            path = self.tmp/'settings'/f'{name}.jupyterlab-settings'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
+        return self.start('jupyterlab', '--no-browser', '--allow-root', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={self.port}', '--ServerApp.port_retries=0', f'--IdentityProvider.token={self.token}', f'--ServerApp.root_dir={self.root}',
+                          '--LabApp.expose_app_in_browser=True', '--LabApp.extension_manager=readonly', '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate', ready=f'http://127.0.0.1:{self.port}/api?token={self.token}')
+
+    def url(self, name: str) -> str: "Address of a notebook"; return f'http://127.0.0.1:{self.port}/lab/tree/{name}?token={self.token}&reset'
+
+class Voila(Server):
+    "Voila on the notebooks of a folder; a page runs its notebook from top to bottom when it is opened"
+    def __enter__(self):
+        self.tmp = Path(tempfile.mkdtemp(prefix='ddnb-voila-'))
+        return self.start('voila', str(self.root), '--no-browser', '--Voila.ip=127.0.0.1', f'--port={self.port}', ready=f'http://127.0.0.1:{self.port}/voila/static/voila.js')
+
+    def url(self, name: str) -> str: "Address of a notebook"; return f'http://127.0.0.1:{self.port}/voila/render/{name}'
 
 @contextmanager
 def browser(width: int = 1280, height: int = 900):
@@ -83,8 +98,18 @@ def run_all(page, timeout: int = 120_000):
     assert not (bad := failures(page)), bad
 
 def failures(page) -> list:
-    "Errors that cells printed"
-    return page.eval_on_selector_all('.jp-Notebook [data-mime-type="application/vnd.jupyter.error"], .jp-Notebook [data-mime-type="application/vnd.jupyter.stderr"]', 'es => es.map(e => e.innerText.slice(-600))')
+    "Errors that cells printed, in view or not"
+    return page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.content.model.cells].flatMap(c => c.type === 'code' ? c.outputs.toJSON() : [])
+        .filter(o => o.output_type === 'error' || o.name === 'stderr').map(o => (o.evalue || [].concat(o.text).join('')).slice(-600))""")
+
+def run_cell(page, source: str):
+    "Add a cell at the end and run it; returns the place of its panel"
+    page.evaluate("""source => { const n = window.jupyterapp.shell.currentWidget.content;
+        n.model.sharedModel.insertCell(n.widgets.length, {cell_type: 'code', source});
+        n.activeCellIndex = n.widgets.length - 1; window.jupyterapp.commands.execute('notebook:run-cell') }""", source)
+    panel = page.locator('.jp-Cell').last.locator('.ddnb')
+    panel.wait_for(timeout=60_000)
+    return panel
 
 def notebook(path, *cells: str):
     "Write a notebook with these code cells"

@@ -31,9 +31,14 @@ SCENES = { # name → the cell that shows the panel
     'recovery': "made('cosine', steps=200).wait()",
     'compare': "RecoveryPanel(Run.open(home/'runs'/'cosine'), made('constant', steps=200, schedule=constant()).wait())",
     'schedules': "SchedulePanel(schedule=cosine(.6))",
-    'runs': "RunsPanel(home/'runs')",
-    'studio': "Studio(home/'studio')",
-    'stages': TOY.format('31_stages_panel', 'Patches', 'StagesPanel(run)'),
+    'runs': "small = {n: Run.open(home/'runs'/n).result() for n in ('cosine', 'constant')}\nevaluate(small, real, teacher, protocol('hard').but(epochs=20), repeats=2).save(home/'runs'/'cosine'/'scores.json')\np = RunsPanel(home/'runs')\np.scores.columns[4][0].click()\np",
+    'studio': "s = Studio(home/'studio')\ns.real, s.teacher, s.form.fields['steps'].value = real, teacher, 200\ns.start()\ns.run.wait()\ns",
+    'stages': """from ddnb.protocols import Scores
+base = DM.preset('digits', steps=80, lr=3.)
+run = PDD(base, stages=3, ipc=2, pool=4, transition_epochs=30).start(real, folder=home/'stages').wait()
+orders = [protocol(p).but(epochs=60) for p in ('idc-progressive', 'idc-sequential', 'idc')]
+evaluate(run.result(), real, None, orders, nets='convnet3-w32', repeats=2).save(run.folder/'scores.json')
+StagesPanel(run)""",
     'selection': TOY.format('31_selection_panel', 'Hardness', 'p = SelectionPanel(run)\np.bars[12].click()\np'),
 }
 THEMES = dict(light='JupyterLab Light', dark='JupyterLab Dark')
@@ -52,12 +57,12 @@ def take(out, names=(), home=None):
                 page.evaluate("t => window.jupyterapp.commands.execute('apputils:change-theme', {theme: t})", title)
                 time.sleep(2)
                 for i, name in enumerate(names):
-                    panel = page.locator('.jp-OutputArea-output > .ddnb, .jp-OutputArea-output .ddnb').nth(i)
+                    panel = page.locator('.jp-OutputArea-output').filter(has=page.locator('.ddnb')).nth(i).locator('.ddnb').first # the studio has panels inside
                     panel.scroll_into_view_if_needed()
                     time.sleep(1)
                     path = out/f'panel-{name}-{theme}.png'
                     panel.screenshot(path=str(path))
-                    with Image.open(path) as im: small = im.convert('RGB').quantize(128, dither=Image.Dither.NONE)
+                    with Image.open(path) as im: small = im.convert('RGB').quantize(256, dither=Image.Dither.NONE)
                     small.save(path, optimize=True)
                     print(name, theme, 'content and room:', panel.evaluate("e => { const o = e.closest('.jp-OutputArea-output'); return [o.scrollWidth, o.clientWidth] }"))
             print('console:', page.said, 'cells:', failures(page))
