@@ -15,7 +15,7 @@ setup(
     packages=find_packages(include=['ddnb', 'ddnb.*']), include_package_data=True, zip_safe=False,
     python_requires='>=' + cfg['min_python'],
     install_requires=cfg['requirements'].split(),
-    extras_require={'dev': cfg['dev_requirements'].split(), 'docs': cfg['docs_requirements'].split()},
+    extras_require={name: cfg[f'{name}_requirements'].split() for name in ('dev', 'docs', 'hub')},
     entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': ['ddnb=ddnb._modidx:d']},
     classifiers=['Intended Audience :: Science/Research', 'Programming Language :: Python :: 3', 'Development Status :: 3 - Alpha'],
 )
