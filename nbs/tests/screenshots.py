@@ -32,7 +32,7 @@ SCENES = { # name → the cell that shows the panel
     'compare': "RecoveryPanel(Run.open(home/'runs'/'cosine'), made('constant', steps=200, schedule=constant()).wait())",
     'schedules': "SchedulePanel(schedule=cosine(.6))",
     'runs': "small = {n: Run.open(home/'runs'/n).result() for n in ('cosine', 'constant')}\nevaluate(small, real, teacher, protocol('hard').but(epochs=20), repeats=2).save(home/'runs'/'cosine'/'scores.json')\np = RunsPanel(home/'runs')\np.scores.columns[4][0].click()\np",
-    'studio': "s = Studio(home/'studio')\ns.real, s.teacher, s.form.fields['steps'].value = real, teacher, 200\ns.start()\ns.run.wait()\ns",
+    'studio': "import os; os.chdir(home)\ns = Studio('runs')\ns.real, s.teacher, s.form.fields['steps'].value = real, teacher, 200\ns.start()\ns.run.wait()\ns",
     'stages': """from ddnb.protocols import Scores
 base = DM.preset('digits', steps=80, lr=3.)
 run = PDD(base, stages=3, ipc=2, pool=4, transition_epochs=30).start(real, folder=home/'stages').wait()
