@@ -124,6 +124,7 @@ class CCFS(Method):
             check(getattr(self, name) in ok, f'{name}={getattr(self, name)!r} is unknown', f'choose one of {list(ok)}')
         check(0 <= self.alpha <= 1, f'alpha={self.alpha} is no share', 'give the share of distilled images, 0 to 1')
         check(self.ipc >= 1 and self.phases >= 1, f'ipc={self.ipc}, phases={self.phases}', 'give at least 1 of each')
+        check(self.phases <= 1000, f'phases={self.phases}', 'give at most 1,000')
 
     def check(self, small=None, teacher=None, real=None, difficulty=None):
         "Refuse, before anything is trained, what does not fit together"
@@ -144,7 +145,9 @@ def judged_by(name, real=None) -> Protocol: # 'ccfs', 'ccfs(epochs=20, lr=0.05)'
     "The protocol of that name with the changes in its brackets. Raises `InputError` for what is unknown."
     if isinstance(name, Protocol): return name
     head, _, inside = str(name).partition('(')
-    said = dict(part.split('=', 1) for part in inside.rstrip(')').replace(' ', '').split(',') if '=' in part)
+    parts = [part for part in inside.rstrip(')').replace(' ', '').split(',') if part]
+    check(all('=' in part for part in parts), f'the protocol {name!r} has a change without a name', "write 'ccfs(epochs=20)'")
+    said = dict(part.split('=', 1) for part in parts)
     base = protocol(head, real)
     return base.but(**{k: _plain(v) for k, v in said.items()}) if said else base
 
@@ -258,6 +261,7 @@ def look(self: Job, net, images: Tensor) -> Tensor:
 def finish_phase(self: Job, j: int, net) -> Event:
     "Choose with the filter of phase `j` and write the record into the state; returns the event that ends the phase"
     z, taken, m = self.look(net, self.train.images), self.taken(), self.m
+    check(bool(torch.isfinite(z).all()), f'the filter of phase {j + 1} gives answers that are no numbers', 'lower the learning rate of its protocol')
     answers, margin, free = z.argmax(1), true_margin(z, self.labels), torch.ones(len(z), dtype=torch.bool)
     hard = self.difficulty.harder if self.difficulty is not None else -z.gather(1, self.labels[:, None]).squeeze(1)
     free[taken] = False
@@ -307,6 +311,7 @@ def phase_event(self: Job, j: int) -> Event:
 @patch
 def gather(self: Job) -> DistilledSet:
     "Distilled images first, then the chosen ones phase by phase"
+    check(self.small is not None or len(self.taken()) > 0, 'no image was chosen: every filter was right on all real images', "shortage='backfill' fills up, or begin with distilled images")
     places, old = self.taken(), self.small.stage if self.small is not None else torch.zeros(0, dtype=torch.long)
     base = int(old.max()) if len(old) else 0
     phase = torch.tensor([base + j + 1 for j, r in sorted(self.done.items()) for _ in r['places']], dtype=torch.long)

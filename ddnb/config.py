@@ -7,7 +7,7 @@ __all__ = ['KNOWN', 'save_state', 'load_state', 'class_path', 'to_config', 'know
            'param_docs', 'check_types', 'check_names']
 
 # %% ../nbs/04_config.ipynb #04675838
-import dataclasses, difflib, importlib, inspect, json, numbers, re
+import dataclasses, difflib, importlib, inspect, json, math, numbers, re
 import torch
 from .basics import check, load_tensors, save_tensors
 
@@ -97,6 +97,7 @@ def check_types(obj): # a dataclass's object
         if f.type not in _PLAIN: continue
         v, (said, kind) = getattr(obj, f.name), _PLAIN[f.type]
         check(isinstance(v, kind) and (f.type is bool or not isinstance(v, bool)), f'{f.name}={v!r} is not {said}', f'give {said}, {f.name}={f.default!r} say' if f.default is not dataclasses.MISSING else 'give that')
+        check(not isinstance(v, float) or math.isfinite(v), f'{f.name}={v!r} is no number to work with', f'give {said}')
         if not isinstance(v, (int, float, str)): object.__setattr__(obj, f.name, f.type(v))
 
 def check_names(cls, names): # a dataclass; names that somebody gave

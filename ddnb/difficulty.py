@@ -56,7 +56,10 @@ def save(self: Difficulty, folder):
 
 def _load_difficulty(folder) -> Difficulty: # a folder that `save` wrote
     "The scores in `folder`. Raises `InputError` where there are none."
-    t, facts = load_tensors(Path(folder)/'difficulty.safetensors')
+    folder = Path(folder)
+    inside = sorted(p.parent.name for p in folder.glob('*/difficulty.safetensors'))
+    check((folder/'difficulty.safetensors').exists(), f'{str(folder)!r} holds no scores', f'choose one of those inside: {inside}' if inside else 'give the folder that `save` wrote, or that of one score of `ddnb squeeze --scores`')
+    t, facts = load_tensors(folder/'difficulty.safetensors')
     return Difficulty(t['scores'], **facts)
 Difficulty.load = staticmethod(_load_difficulty)
 

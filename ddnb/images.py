@@ -362,9 +362,11 @@ def read_set(path, classes=None, mean=None, std=None, **options) -> DistilledSet
     if (path/'images_best.pt').exists():
         said = json.loads((path/'tensors.json').read_text()) if (path/'tensors.json').exists() else {}
         return from_tensors(_read_pt(path/'images_best.pt'), _read_pt(path/'labels_best.pt'), classes or said.get('classes'), mean or said.get('mean'), std or said.get('std'), origin=path.name)
+    check(path.is_file() or not list(path.rglob('*.parquet')), f'{str(path)!r} holds parquet files', "read them with datasets.load_dataset, or ask for another export: 'imagefolder', 'tensors', or a saved set, which forgets nothing")
     if path.is_dir(): return from_imagefolder(path, classes, **options)
     if path.suffix == '.pt': return from_tensors(*_pair(_read_pt(path)), classes, mean, std, origin=path.name)
     if path.suffix == '.npz':
         with np.load(path, allow_pickle=False) as d: a = {k: d[k] for k in d.files}
         return from_tensors(*_pair({k: torch.from_numpy(a[k]) for k in ('images', 'labels')}), classes, a.get('mean', mean), a.get('std', std), origin=path.name)
+    check({'rows', 'columns'} <= set(options) and classes, f'{str(path)!r} is no set that can be read by itself', "give the folder of a run or a set; a picture of tiles needs read_set(path, classes, rows=…, columns=…)")
     return from_sheet(path, classes=classes, **options)

@@ -72,12 +72,15 @@ class Base(Method):
     def __post_init__(self):
         super().__post_init__()
         for name in ('ipc', 'steps', 'lr', 'real_batch'): check(getattr(self, name) > 0, f'{name}={getattr(self, name)} makes no sense', 'give a positive number')
+        check(0 <= self.momentum < 1, f'momentum={self.momentum}', 'give 0 or more, below 1')
         check(self.init in ('real', 'noise') and self.space in SPACES, f'init={self.init!r}, space={self.space!r}', f"init is 'real' or 'noise', space one of {SPACES}")
 
     def check(self, real):
         "Refuse a missing device, and classes with fewer images than the method starts from"
         pick_device(self.device)
         check(isinstance(real, RealData), f'{type(self).__name__} starts from real data, it got {type(real).__name__}', "real = load('digits')")
+        check(len(real.classes) > 1, f'the data have {len(real.classes)} class', 'give at least 2 classes')
+        check(real.size % self.mosaic == 0, f'images of {real.size} pixels can not hold mosaics of {self.mosaic}×{self.mosaic}', 'choose another factor, or another size')
         need = self.ipc * self.mosaic**2
         counts = torch.bincount(real.train.labels.cpu(), minlength=len(real.classes)).tolist()
         short = [(real.classes[c], n) for c, n in enumerate(counts) if n < need]
@@ -181,6 +184,10 @@ class DC(Base):
 
     judged = 'dc'
 
+    def __post_init__(self):
+        super().__post_init__()
+        check(self.stops >= 0 and self.walk >= 0 and self.net_lr > 0, f'stops={self.stops}, walk={self.walk}, net_lr={self.net_lr}', 'stops and walk are at least 0 (by the released table), net_lr is positive')
+
     presets = {'digits': dict(net='convnet3-w32', steps=60, stops=4, walk=5, real_batch=64), 'cifar10': dict(), 'cifar100': dict(), 'tiny-imagenet': dict(net='convnet4')}
 
     def learn(self, stage, state):
@@ -273,6 +280,10 @@ class IDC(Base):
 
     judged = 'idc'
     presets = {'digits': dict(net='convnet3-w32', steps=6, stops=40, real_batch=64, walk_images=256, lr=.1), 'cifar10': dict(), 'cifar100': dict()}
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ('stops', 'factor', 'most', 'walk_images', 'net_lr'): check(getattr(self, name) > 0, f'{name}={getattr(self, name)} makes no sense', 'give a positive number')
 
     @property
     def mosaic(self): "Tiles along a side of a stored image"; return self.factor

@@ -47,10 +47,10 @@ class PDD(Method):
     def __post_init__(self):
         super().__post_init__()
         _check(isinstance(self.base, Base), f'base={self.base!r} is no base method', 'use MTT(), IDC(), DC(), DSA() or DM(), with brackets')
-        _check(self.stages >= 1, f'stages={self.stages}', 'give at least 1 stage')
+        _check(1 <= self.stages <= 1000, f'stages={self.stages}', 'give 1 to 1,000 stages')
         _check(self.pool >= 0 and self.transition_epochs >= 1 and self.discard >= 0, f'pool={self.pool}, transition_epochs={self.transition_epochs}, discard={self.discard}', 'pool and discard are at least 0, transition_epochs at least 1')
-        ok = isinstance(self.ipc, int) or len(tuple(self.ipc)) == self.stages
-        _check(ok and all(isinstance(n, int) and n >= 1 for n in self.each), f'ipc={self.ipc!r} for {self.stages} stages', 'give a whole number, or one for each stage')
+        ok = type(self.ipc) is int or isinstance(self.ipc, (tuple, list)) and len(self.ipc) == self.stages
+        _check(ok and all(type(n) is int and n >= 1 for n in self.each), f'ipc={self.ipc!r} for {self.stages} stages', 'give a whole number, or one for each stage')
 
     @property
     def each(self) -> tuple: "New images per class in each stage"; return (self.ipc,) * self.stages if isinstance(self.ipc, int) else tuple(self.ipc)
@@ -99,13 +99,13 @@ class Job:
         if not (i and self.pdd.transition and self.pdd.networks): return []
         return [i] if i > self.first else list(range(1, i + 1))
 
+    def trained(self, i: int) -> bool: "Are the experts of stage i there when it begins? They were given, or without transition an earlier stage had them."; return self.experts is not None if i == 0 else not self.pdd.transition and (i > self.first or self.experts is not None)
     def steps(self, j: int) -> int: "Steps of learning the first j stages"; return self.pdd.transition_epochs * len(batch_slices(sum(self.each[:j]) * len(self.real.classes) * self.pdd.base.mosaic**2, self.lesson().batch))
     def events(self, i: int) -> tuple:
         "(events of learning the earlier images, events of the base and one at the end)"
         stage = self.stage(i, {})
         if i and self.pdd.conditioning: stage.old = torch.empty(stage.classes, sum(self.each[:i]), 0)
-        trained = self.experts is not None if i == 0 else not self.pdd.transition and (i > self.first or self.experts is not None)
-        return sum(map(self.steps, self.walks(i))), 1 + (self.base(i).events(stage, trained) if isinstance(self.pdd.base, MTT) else self.base(i).events(stage))
+        return sum(map(self.steps, self.walks(i))), 1 + (self.base(i).events(stage, self.trained(i)) if isinstance(self.pdd.base, MTT) else self.base(i).events(stage))
 
 def stages_of(earlier: DistilledSet | None) -> list:
     "Images by stage, (classes, n, C, S, S) each, their step size and soft labels (or None), of a set that PDD or a base made"
@@ -170,7 +170,7 @@ def _one_stage(self: PDD, job: Job, i: int, began: int, total: int, state: dict)
     yield from self._learn_images(job, i, began, stage, state)
     if self.conditioning and i: stage.old = _before(pieces, i, stage)
     stage.start = self._starts(job, i, stage, state)
-    given = [job.experts if i == 0 or not self.transition else None] if isinstance(self.base, MTT) else []
+    given = [job.experts if i == 0 or not self.transition else None, job.trained(i)] if isinstance(self.base, MTT) else []
     offset = began + job.events(i)[0]
     stream = job.base(i).learn(stage, state.setdefault('now', {}), *given)
     while True:
@@ -227,7 +227,8 @@ def check(self: PDD, real, experts=None, earlier=None, forgetting=None):
     _check((forgetting is not None) == bool(self.discard), f'discard={self.discard} and {"some" if forgetting is not None else "no"} forgetting counts', 'give both, or neither')
     if not self.discard: return
     _check(getattr(forgetting, 'name', None) == 'forgetting', f'{forgetting!r} are no forgetting counts', 'give the Difficulty named "forgetting"')
-    _check(forgetting.data == real.train.identity, 'the forgetting counts are of other images', 'count them on these')
+    _check(forgetting.data == real.train.identity and len(forgetting.scores) == len(real.train), 'the forgetting counts are of other images', 'count them on these')
+    _check(bool((forgetting.scores >= 0).all()) and getattr(forgetting, 'higher_is_harder', True), 'forgetting counts are 0 or more, and more is harder', 'give the counts of a TrainingLog')
     job = Job(self, real, experts, forgetting, earlier)
     for i in range(job.first, job.last):
         counts = torch.bincount(job.part(i).train.labels.cpu(), minlength=len(real.classes)).tolist()
@@ -239,6 +240,13 @@ def _check_earlier(self: PDD, real, earlier):
     "Earlier stages must be of these classes, this base and this space"
     _check(isinstance(earlier, DistilledSet), f'earlier is a {type(earlier).__name__}', 'give the set that an earlier run of PDD made')
     check_classes(earlier.classes, real.classes, 'the earlier set', 'the real data')
-    said, ours = earlier.provenance.get('training', {}), dict(net=self.base.net, mosaic=self.base.mosaic)
+    _check(not (earlier.source == 'real').any(), 'the earlier set holds real images', 'give a set that PDD or a base made')
+    _check((earlier.soft_labels is not None) == getattr(self.base, 'soft', False), 'the earlier set and this base differ in soft labels', 'give both, or neither')
+    n = len(real.classes)
+    counts = torch.bincount(earlier.stage * n + earlier.labels, minlength=n).view(-1, n) if len(earlier) and len(earlier.stage.unique()) == int(earlier.stage.max()) + 1 and earlier.images.shape[1:] == real.train.images.shape[1:] else torch.zeros(1, 2)
+    _check(bool((counts == counts[:, :1]).all() and (counts > 0).all()), f'the earlier stages ({earlier!r}) are not whole', f'each needs the same number of images of every class, {tuple(real.train.images.shape[1:])} each')
+    said, ours = earlier.provenance.get('training') or {}, dict(net=self.base.net, mosaic=self.base.mosaic, space=self.base.space if self.base.space != 'pixels' else 'channels')
     wrong = [f'{k} {said.get(k)!r} there, {v!r} here' for k, v in ours.items() if said.get(k) != v]
-    _check(not wrong and ('rates' in said) == isinstance(self.base, MTT), f'the earlier stages were made by another base ({"; ".join(wrong) or "with or without step sizes"})', 'use the base that made them')
+    rates = said.get('rates') or []
+    _check(len(rates) == (len(counts) if isinstance(self.base, MTT) else 0) and all(r > 0 for r in rates), f'the earlier set names {len(rates)} step sizes for {len(counts)} stages', 'use the base that made them')
+    _check(not wrong, f'the earlier stages were made by another base ({"; ".join(wrong) or "with or without step sizes"})', 'use the base that made them')

@@ -13,11 +13,12 @@ import numpy as np, torch
 from PIL import Image
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 from .basics import check, seeded, tiles, to_bytes
 from .augment import bounds, random_boxes
-from .protocols import CONTROL
+from .protocols import CONTROL, row_name
 
 # %% ../nbs/30_plots.ipynb #db55bb34
 BLUE, AMBER, VIOLET, GREY = '#3b6fb6', '#d98e04', '#7b5ea7', '#8a8a8a' # synthetic, real, a second run in a comparison, all else
@@ -28,6 +29,7 @@ class Plot(Figure):
     def svg(self) -> str:
         "The figure as an `<svg>` element, text as text, ink as `currentColor`"
         out = io.StringIO()
+        self._plain()
         for ax in self.axes: ax.title.set_fontsize(9) # matplotlib forgets the size with every new title
         with _quiet(): self.savefig(out, format='svg', transparent=True, bbox_inches='tight', metadata=dict(Date=None))
         s = out.getvalue()
@@ -36,8 +38,12 @@ class Plot(Figure):
     def png(self, dpi: int = 100) -> bytes: # dots per inch
         "The figure as PNG on white"
         out = io.BytesIO()
+        self._plain()
         with _quiet(): self.savefig(out, format='png', dpi=dpi, facecolor='white', bbox_inches='tight')
         return out.getvalue()
+    def _plain(self):
+        "A dollar sign in a name is a dollar sign"
+        for t in self.findobj(Text): t.set_parse_math(False)
     def _repr_html_(self): return f'<div style="max-width:100%">{self.svg()}</div>'
 
 def _lighter(found) -> str:
@@ -137,7 +143,7 @@ def grid_plot(small, columns: int = 10, rows: int = 20, title: str = '') -> Plot
     blank = torch.full_like(small.images[:1].cpu(), 255 if small.images.dtype == torch.uint8 else 1)
     x = torch.cat([torch.cat([small.images[p].cpu(), blank.expand(wide - len(p), -1, -1, -1)]) for p in picks])
     show_image(axes[0, 0], torch.from_numpy(tiles(x, wide)).permute(2, 0, 1), title)
-    for i, c in enumerate(shown): axes[0, 0].text(-2, i * (size + 1) + size / 2, small.classes[c][:18].replace('$', r'\$'), ha='right', va='center', color=INK, fontsize=8)
+    for i, c in enumerate(shown): axes[0, 0].text(-2, i * (size + 1) + size / 2, small.classes[c][:18], ha='right', va='center', color=INK, fontsize=8)
     return fig
 
 # %% ../nbs/30_plots.ipynb #9b8c01b6
@@ -172,7 +178,7 @@ def scores_plot(rows) -> Plot: # rows of `evaluate`
     "Accuracies with their spread, a panel a protocol, a line a set and student"
     protocols = list(dict.fromkeys(r['protocol'] for r in rows))
     many = len({r['net'] for r in rows}) > 1
-    label = lambda r: f'{r["name"]}, {r["net"]}' if many else r['name']
+    label = lambda r: row_name(r, rows) + (f', {r["net"]}' if many else '')
     names = list(dict.fromkeys(label(r) for r in rows))
     fig, axes = plot(1, len(protocols), 3., 1. + .25 * len(names), sharey=True)
     for ax, p in zip(axes[0], protocols):

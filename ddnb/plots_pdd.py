@@ -25,7 +25,7 @@ def stages_plot(small, classes: int = 10, columns: int = 4): # a set with stages
         blank = torch.ones_like(small.images[:1])
         x = torch.cat([torch.cat([small.images[r], blank.expand(w - len(r), -1, -1, -1)]) for r in rows])
         show_image(ax, torch.from_numpy(tiles(x, w)).permute(2, 0, 1), f'stage {s + 1}')
-    for i, c in enumerate(shown): axes[0, 0].text(-2, i * (size + 1) + size / 2, small.classes[c][:18].replace('$', r'\$'), ha='right', va='center', color=INK, fontsize=8)
+    for i, c in enumerate(shown): axes[0, 0].text(-2, i * (size + 1) + size / 2, small.classes[c][:18], ha='right', va='center', color=INK, fontsize=8)
     return fig
 
 # %% ../nbs/34_plots_pdd.ipynb #fed82eea
@@ -56,8 +56,9 @@ def prefix_plot(rows, full: float | None = None): # rows of `evaluate`; accuracy
     "Accuracy after each stage, one line a set and protocol, named at its end"
     fig, axes = plot(1, 1, 4.2, 2.4)
     ax, ends = axes[0, 0], []
-    for r, colour in zip([r for r in rows if r['stages']], (BLUE, VIOLET, GREY, AMBER) * 9):
-        y, colour = [100 * a for a in r['stages']], AMBER if r['name'] == 'random real' else colour
+    colours = iter((BLUE, VIOLET, GREY, INK) * 9) # amber is the control's
+    for r in (r for r in rows if r['stages']):
+        y, colour = [100 * a for a in r['stages']], AMBER if r['name'] == CONTROL else next(colours)
         ax.plot(range(1, len(y) + 1), y, 'o-', color=colour, lw=1.2, ms=4)
         ends.append((len(y), y[-1], f'{r["name"]}, {r["protocol"]}', colour))
     for share in (1, .9) if full else (): ax.axhline(100 * full * share, color=INK, lw=.7, ls=':'); ax.annotate('whole data' if share == 1 else '90 % of it', (0, 100 * full * share), (2, 2), xycoords=('axes fraction', 'data'), textcoords='offset points', color=INK, fontsize=7)
@@ -84,7 +85,7 @@ def ablation_plot(curves: dict, xlabel: str = 'stages'): # name → {x: (mean, s
     "One line a variant, with its spread as a band"
     fig, axes = plot(1, 1, 3.6, 2.2)
     ax, ends = axes[0, 0], []
-    for (name, points), colour in zip(curves.items(), (BLUE, VIOLET, GREY, AMBER) * 9):
+    for (name, points), colour in zip(curves.items(), (BLUE, VIOLET, GREY, INK) * 9):
         x, m, s = (np.array(v, float) for v in zip(*((x, 100 * mean, 100 * std) for x, (mean, std) in sorted(points.items()))))
         ax.fill_between(x, m - s, m + s, color=colour, alpha=.15, lw=0)
         ax.plot(x, m, 'o-', color=colour, lw=1.2, ms=3)

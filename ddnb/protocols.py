@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PROTOCOLS', 'ORDERS', 'CONTROL', 'Protocol', 'protocol', 'random_real', 'lessons', 'examples', 'training', 'teach',
-           'student', 'Scores', 'spread', 'summary', 'scores_html', 'evaluate', 'hlr', 'ior', 'label_robust_score']
+           'student', 'Scores', 'row_name', 'spread', 'summary', 'scores_html', 'evaluate', 'hlr', 'ior',
+           'label_robust_score']
 
 # %% ../nbs/06_protocols.ipynb #a409cdbe
 import itertools, math, statistics, time
@@ -141,10 +142,16 @@ class Scores(list):
         "The first row of that name (and protocol, and net)"
         return next(r for r in self if r['name'] == name and protocol in (None, r['protocol']) and net in (None, r['net']))
     def __str__(self):
-        head = f'{"set":28} {"protocol":22} {"student":20} {"ipc":>5}   accuracy ± std (n)       best seen'
-        return '\n'.join([head, *(f'{r["name"]:28} {r["protocol"]:22} {r["net"]:20} {r["ipc"]:5g}   {spread(r):24} {r["best"]:.3f}' for r in self)])
+        lines = [('set', 'protocol', 'student', 'ipc', 'accuracy ± std (n)', 'best seen'), *((row_name(r, self), r['protocol'], r['net'], f'{r["ipc"]:g}', spread(r), f'{r["best"]:.3f}') for r in self)]
+        wide = [max(map(len, column)) for column in zip(*lines)]
+        return '\n'.join('  '.join(word.ljust(w) for word, w in zip(line, wide)).rstrip() for line in lines)
     def _repr_html_(self): return scores_html(self)
     def save(self, path): "Write the rows as JSON"; write_json(path, list(self))
+
+def row_name(r: dict, rows) -> str: # a row of `evaluate`; all rows that stand beside it
+    "A row's name; where a budget has several controls (a set with stages has one of its own), the control says for whom it stands"
+    same = lambda o: all(o[k] == r[k] for k in ('name', 'protocol', 'net', 'ipc'))
+    return f'{r["name"]} (for {", ".join(r["control_of"])})' if r.get('control_of') and sum(map(same, rows)) > 1 else r['name']
 
 def spread(r: dict) -> str: # a row of `evaluate`
     "A row's accuracy as text: mean ± standard deviation (number of repeats)"
@@ -159,8 +166,9 @@ def summary(name: str, protocol: Protocol, net: str, ipc: float, found: list, se
 
 def scores_html(rows) -> str:
     "Sets down, protocols across: last epoch's mean ± std (n), the control in its own row, the difference to it in small print"
-    protocols, sets = list(dict.fromkeys(r['protocol'] for r in rows)), list(dict.fromkeys((r['name'], r['net'], r['ipc']) for r in rows))
-    found = {(r['name'], r['net'], r['ipc'], r['protocol']): r for r in rows}
+    key = lambda r: (row_name(r, rows), r['net'], r['ipc'])
+    protocols, sets = list(dict.fromkeys(r['protocol'] for r in rows)), list(dict.fromkeys(map(key, rows)))
+    found = {(*key(r), r['protocol']): r for r in rows}
     def cell(key, p):
         "One accuracy, with its distance to the control"
         r = found.get((*key, p))

@@ -261,6 +261,7 @@ def _read_events(folder):
 def start_run(method, inputs: dict, folder=None) -> Run: # method; name → input; run folder, or None for a new one
     "Start a method in a thread, or carry on the same run if `folder` holds it. Returns at once."
     folder = Path(folder) if folder else _fresh_folder(type(method).__name__)
+    check(not folder.is_file(), f'{str(folder)!r} is a file', 'choose a new folder')
     about = json.loads(json.dumps(dict(method=to_config(method), versions=versions())))
     run = Run(folder)
     old = run.about

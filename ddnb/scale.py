@@ -73,7 +73,11 @@ class Order:
 def _plan(folder) -> dict:
     path = Path(folder)/'plan.json'
     check(path.exists(), f'{str(folder)!r} holds no plan of a recovery', 'orders = shards(method, teacher, folder) writes one')
-    return json.loads(path.read_text())
+    try: plan = json.loads(path.read_text())
+    except ValueError: plan = None
+    whole = isinstance(plan, dict) and {'method', 'teacher', 'each', 'blocks', 'threads', 'bytes'} <= set(plan) and all(type(plan[k]) is int and plan[k] >= 1 for k in ('each', 'blocks', 'threads'))
+    check(whole, f'{str(path)!r} is damaged', 'shards(method, teacher, folder) in a new folder writes it again; finished shards can be moved there')
+    return plan
 
 def orders(folder) -> list: # a folder that `shards` wrote
     "The work orders of a plan, one `Order` a shard"
@@ -143,7 +147,11 @@ def gather(folder) -> DistilledSet: # a folder that `shards` wrote
     check(not left, f'{len(left)} of {len(todo_orders)} shards in {str(folder)!r} are not done: {", ".join(left[:20])}', 'run_shards(orders(folder), executor) carries on with them')
     method, teacher = from_config(plan['method']), TeacherAt(Path(folder)/'teacher', plan['teacher']).fetch()
     todo, pieces = blocks(len(teacher.classes), method.ipc, method.batch), {}
-    for o in todo_orders: pieces |= _pieces(Run.open(o.path).result(), todo[o.first:o.last])
+    for o in todo_orders:
+        about = Run.open(o.path).about
+        own = json.loads(json.dumps(to_config(Shard(method, o.first, o.last))))
+        check(not list(differences(own, about['method'])) and about['inputs']['teacher']['identity'] == plan['teacher'], f'{str(o.path)!r} does not hold {o.name} of this plan', 'delete that folder and run the shard again')
+        pieces |= _pieces(Run.open(o.path).result(), todo[o.first:o.last])
     return join(todo, pieces, teacher, method)
 
 def _pieces(small: DistilledSet, todo: list) -> dict:

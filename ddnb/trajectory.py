@@ -155,6 +155,7 @@ class MTT(Base):
     def __post_init__(self):
         super().__post_init__()
         for name in ('student_steps', 'expert_epochs', 'max_start', 'step_size', 'experts', 'expert_batch', 'expert_lr', 'together'): check(getattr(self, name) > 0, f'{name}={getattr(self, name)} makes no sense', 'give a positive number')
+        check(self.batch >= 0 and self.step_size_lr >= 0, f'batch={self.batch}, step_size_lr={self.step_size_lr}', 'give 0 or more')
         check(self.gradient in GRADIENTS, f'gradient={self.gradient!r} is unknown', f'use one of {list(GRADIENTS)}')
 
     @property
@@ -178,15 +179,15 @@ class MTT(Base):
 
 # %% ../nbs/12_trajectory.ipynb #b3c50e18
 @patch
-def events(self: MTT, stage: Stage, experts=None) -> int:
+def events(self: MTT, stage: Stage, trained: bool = False) -> int: # are there experts already?
     "Events of `learn`"
-    walks = 0 if experts else -(-self.experts // self.together) * self.kept * len(batch_slices(len(stage.real.train), self.expert_batch))
+    walks = 0 if trained else -(-self.experts // self.together) * self.kept * len(batch_slices(len(stage.real.train), self.expert_batch))
     return walks + self.steps
 
 @patch
-def learn(self: MTT, stage: Stage, state: dict, experts: Experts | None = None):
+def learn(self: MTT, stage: Stage, state: dict, experts: Experts | None = None, trained: bool = False): # trained: the stage's experts are among its pieces
     "Images of one stage: yields events, returns (images in [0, 1] as (classes, n, C, S, S), the learned step size)"
-    total = self.events(stage, experts)
+    total = self.events(stage, trained or experts is not None)
     trail = experts.trail.to(stage.device) if experts else (yield from self._experts(stage, state, total))
     self.begin(stage, state)
     state.setdefault('step_size', torch.tensor(self.step_size, device=stage.device)), state.setdefault('step_size_v', torch.zeros((), device=stage.device))
@@ -223,10 +224,12 @@ def dry_run(self: MTT, *inputs, steps: int = 2, **named) -> dict: # steps of eac
 
 def seconds_each(stream, n: int) -> float:
     "Seconds for each of the next `n` pulls of a `stream`, after one to warm up"
-    next(stream)
+    check(n >= 1, f'{n} steps to time', 'give at least 1')
     began = time.monotonic()
-    for _ in range(n): next(stream)
-    return (time.monotonic() - began) / n
+    next(stream)
+    first, began = time.monotonic() - began, time.monotonic()
+    done = sum(1 for _ in zip(range(n), stream))
+    return (time.monotonic() - began) / done if done else first
 
 @patch
 def _experts(self: MTT, stage: Stage, state: dict, total: int):
@@ -268,7 +271,8 @@ def last_words(self: MTT, stage: Stage, z: Tensor, trail: Tensor) -> Tensor: # i
 def _student(self: MTT, stage: Stage, z: Tensor, target: Tensor, g):
     "The student's loss of step k as a function of its parameters: batches and changes are drawn beforehand, so that a step can be taken again"
     images = stage.union(z)
-    n, size = images.shape[0] * images.shape[1], self.batch or stage.classes * stage.ipc
+    n = images.shape[0] * images.shape[1]
+    size = min(self.batch or stage.classes * stage.ipc, n)
     y = torch.arange(stage.classes, device=z.device).repeat_interleave(images.shape[1])
     if self.soft: y = F.softmax(stage.flat(target, images.detach().flatten(0, 1)), 1)
     rounds = -(-self.student_steps * size // n) + 1
