@@ -54,7 +54,7 @@ def test_a_damaged_checkpoint_is_named(teacher, tmp_path):
     with pytest.raises(InputError, match='state.safetensors'): resume(tmp_path/'r')
 
 def test_two_processes_cannot_write_one_run(teacher, tmp_path):
-    options = ['run', 'cda', teacher, '--preset', 'digits', '--ipc', '1', '--steps', '3000', '--out', tmp_path/'r']
+    options = ['run', 'cda', teacher, '--preset', 'digits', '--ipc', '1', '--steps', '100000', '--out', tmp_path/'r']
     p = subprocess.Popen(ddnb(*options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while not (tmp_path/'r/events.jsonl').exists(): assert p.poll() is None; time.sleep(.02)
