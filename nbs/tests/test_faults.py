@@ -55,7 +55,8 @@ def test_a_damaged_checkpoint_is_named(teacher, tmp_path):
 
 def test_two_processes_cannot_write_one_run(teacher, tmp_path):
     options = ['run', 'cda', teacher, '--preset', 'digits', '--ipc', '1', '--steps', '100000', '--out', tmp_path/'r']
-    p = subprocess.Popen(ddnb(*options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    heard = lambda: signal.signal(signal.SIGINT, signal.default_int_handler) # a shell's background jobs ignore Ctrl-C, and so would their children
+    p = subprocess.Popen(ddnb(*options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=heard)
     try:
         while not (tmp_path/'r/events.jsonl').exists(): assert p.poll() is None; time.sleep(.02)
         second = subprocess.run(ddnb(*options), capture_output=True, text=True)
