@@ -7,7 +7,6 @@ __all__ = ['COARSE', 'FINE', 'TIES', 'SHORTAGE', 'REASONS', 'budgets', 'batch_fo
            'choose', 'CCFS', 'judged_by', 'check_inputs', 'Job', 'first_of_each']
 
 # %% ../nbs/22_ccfs.ipynb #c997462f
-import ast
 from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from .basics import check, patch, pick_device, seeded, to_unit
 from .images import DistilledSet, check_classes, stratified
 from .load import RealData
 from .nets import make_net
-from .config import known, to_config
+from .config import known, plain_value, to_config
 from .run import Event, Method, versions
 from .train import Examples, Teacher, batch_slices, on_device, predict, train
 from .protocols import Protocol, protocol, teach
@@ -149,12 +148,7 @@ def judged_by(name, real=None) -> Protocol: # 'ccfs', 'ccfs(epochs=20, lr=0.05)'
     check(all('=' in part for part in parts), f'the protocol {name!r} has a change without a name', "write 'ccfs(epochs=20)'")
     said = dict(part.split('=', 1) for part in parts)
     base = protocol(head, real)
-    return base.but(**{k: _plain(v) for k, v in said.items()}) if said else base
-
-def _plain(text: str):
-    "A number or truth value as Python writes it, or the text itself"
-    try: return ast.literal_eval(text)
-    except (ValueError, SyntaxError): return text
+    return base.but(**{k: plain_value(v) for k, v in said.items()}) if said else base
 
 # %% ../nbs/22_ccfs.ipynb #af9fa3ea
 def check_inputs(method: CCFS, small, teacher, real, difficulty):

@@ -11,7 +11,7 @@ import argparse, dataclasses, subprocess, sys
 from pathlib import Path
 from . import __version__
 from .basics import InputError, check
-from .images import read_set
+from .images import EXPORTS, read_set
 from .load import CIFAR, RealData, load, reload
 from .augment import constant, cosine, linear, reverse, step
 from .config import param_docs
@@ -201,7 +201,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument('--nets', nargs='+', help="students [the teacher's network, else the one the set was made with]"); p.add_argument('--repeats', type=int, default=3, help='students a row [3]'); p.add_argument('--no-control', action='store_true', help='leave the random real images out'); p.add_argument('--json', help='write the rows here')
     _common(p)
     p = command(_export, 'export', 'Write a distilled set in a format that other programs read')
-    p.add_argument('set', help='folder of a set'); p.add_argument('out', help='new folder'); p.add_argument('--format', default='imagefolder', choices=['imagefolder', 'tensors', 'huggingface'], help="[imagefolder]; 'huggingface' needs pip install 'ddnb[hub]'")
+    p.add_argument('set', help='folder of a set'); p.add_argument('out', help='new folder'); p.add_argument('--format', default='imagefolder', choices=list(EXPORTS), help="[imagefolder]; 'huggingface' needs pip install 'ddnb[hub]'")
     p = command(_lab, 'lab', 'Open JupyterLab on the tour')
     p.add_argument('--folder', default='nbs', help='folder of the notebooks [nbs]'); p.add_argument('--no-browser', action='store_true', help='only print the address')
     p = command(_docs, 'docs', "Build the documentation site from the notebooks, without running them (needs pip install 'ddnb[docs]')")

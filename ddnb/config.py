@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['KNOWN', 'save_state', 'load_state', 'class_path', 'to_config', 'known', 'find_class', 'from_config', 'differences',
-           'param_docs', 'check_types', 'check_names']
+           'param_docs', 'check_types', 'plain_value', 'check_names']
 
 # %% ../nbs/04_config.ipynb #04675838
-import dataclasses, difflib, importlib, inspect, json, math, numbers, re
+import ast, dataclasses, difflib, importlib, inspect, json, math, numbers, re
 import torch
 from .basics import check, load_tensors, save_tensors
 
@@ -99,6 +99,11 @@ def check_types(obj): # a dataclass's object
         check(isinstance(v, kind) and (f.type is bool or not isinstance(v, bool)), f'{f.name}={v!r} is not {said}', f'give {said}, {f.name}={f.default!r} say' if f.default is not dataclasses.MISSING else 'give that')
         check(not isinstance(v, float) or math.isfinite(v), f'{f.name}={v!r} is no number to work with', f'give {said}')
         if not isinstance(v, (int, float, str)): object.__setattr__(obj, f.name, f.type(v))
+
+def plain_value(text: str): # as somebody typed it
+    "A number, truth value or tuple as Python writes it, or the text itself; nothing is run"
+    try: return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError): return text # the last two: nested beyond all measure
 
 def check_names(cls, names): # a dataclass; names that somebody gave
     "Raise `InputError` for a name that is no field of the dataclass, with the nearest ones that are"

@@ -11,8 +11,8 @@ from typing import Callable
 import ipywidgets as W
 from .augment import cosine
 from .basics import escape
-from .ccfs import COARSE, FINE, SHORTAGE, TIES, _plain
-from .config import param_docs
+from .ccfs import COARSE, FINE, SHORTAGE, TIES
+from .config import param_docs, plain_value
 from .matching import DC, DM, DSA, IDC, Base
 from .panel_parts import html
 from .plots import BLUE
@@ -41,7 +41,7 @@ def make_field(f, tip: str, changed) -> Field: # a dataclass's field; its help; 
     w = W.Checkbox(indent=False, **how) if kind is W.Checkbox else kind(style=WIDE['style'], **how, **(dict(options=CHOICES[f.name]) if f.name in CHOICES else {}))
     w.observe(lambda _: changed(), 'value')
     as_text = kind is W.Text and f.type is not str
-    return Field(w, lambda: _plain(w.value) if as_text else w.value, lambda v: setattr(w, 'value', repr(v) if as_text and not isinstance(v, str) else v))
+    return Field(w, lambda: plain_value(w.value) if as_text else w.value, lambda v: setattr(w, 'value', repr(v) if as_text and not isinstance(v, str) else v))
 
 def _schedule_field(changed) -> Field:
     w = ScheduleControls(cosine(), changed, BLUE, 'crop schedule')

@@ -75,6 +75,9 @@ class Base(Method):
         check(0 <= self.momentum < 1, f'momentum={self.momentum}', 'give 0 or more, below 1')
         check(self.init in ('real', 'noise') and self.space in SPACES, f'init={self.init!r}, space={self.space!r}', f"init is 'real' or 'noise', space one of {SPACES}")
 
+    @property
+    def training(self) -> dict: "What a student must know of the images: network, space, tiles along a side"; return dict(net=self.net, space=self.space if self.space != 'pixels' else 'channels', mosaic=self.mosaic)
+
     def check(self, real):
         "Refuse a missing device, and classes with fewer images than the method starts from"
         pick_device(self.device)
@@ -130,8 +133,7 @@ def staged_set(parts: list, rates: list, real: RealData, base: Base, method, sof
     classes = len(real.classes)
     y = torch.cat([torch.arange(classes).repeat_interleave(p.shape[1]) for p in parts])
     stage = torch.cat([torch.full((classes * p.shape[1],), i) for i, p in enumerate(parts)])
-    training = dict(net=base.net, space=base.space if base.space != 'pixels' else 'channels', mosaic=base.mosaic)
-    if None not in rates: training['rates'] = [float(r) for r in rates]
+    training = base.training | (dict(rates=[float(r) for r in rates]) if None not in rates else {})
     data = {k: v for k, v in real.facts.items() if k not in ('origin', 'classes')}
     about = dict(method=type(method).__name__, config=to_config(method), data=data, training=training, versions=versions(), **more)
     labels = torch.cat(list(soft)) if soft and all(s is not None for s in soft) else None

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PROTOCOLS', 'ORDERS', 'CONTROL', 'Protocol', 'protocol', 'random_real', 'lessons', 'examples', 'training', 'teach',
-           'student', 'Scores', 'row_name', 'spread', 'summary', 'scores_html', 'evaluate', 'hlr', 'ior',
+           'student', 'Scores', 'row_name', 'control_of', 'spread', 'summary', 'scores_html', 'evaluate', 'hlr', 'ior',
            'label_robust_score']
 
 # %% ../nbs/06_protocols.ipynb #a409cdbe
@@ -153,6 +153,10 @@ def row_name(r: dict, rows) -> str: # a row of `evaluate`; all rows that stand b
     same = lambda o: all(o[k] == r[k] for k in ('name', 'protocol', 'net', 'ipc'))
     return f'{r["name"]} (for {", ".join(r["control_of"])})' if r.get('control_of') and sum(map(same, rows)) > 1 else r['name']
 
+def control_of(r: dict, rows) -> dict | None: # a row of `evaluate`; all rows that stand beside it
+    "The row of random real images that stands against row `r`: its protocol, student and budget; None where there is none"
+    return next((c for c in rows if c['protocol'] == r['protocol'] and c['net'] == r['net'] and r['name'] in c.get('control_of', ())), None)
+
 def spread(r: dict) -> str: # a row of `evaluate`
     "A row's accuracy as text: mean ± standard deviation (number of repeats)"
     return f'{r["mean"]:.3f} ± {r["std"]:.3f} (n = {r["repeats"]})' if r['repeats'] > 1 else f'{r["mean"]:.3f} (n = 1, no spread)'
@@ -172,8 +176,8 @@ def scores_html(rows) -> str:
     def cell(key, p):
         "One accuracy, with its distance to the control"
         r = found.get((*key, p))
-        c = next((c for c in rows if c['protocol'] == p and c['net'] == key[1] and key[0] in c.get('control_of', ())), None)
         if r is None: return '<td>–</td>'
+        c = control_of(r, rows)
         delta = f'<br><small>{(r["mean"] - c["mean"]) * 100:+.1f} points against random real</small>' if c and r is not c else ''
         return f'<td title="best of the epochs looked at: {r["best"]:.3f}">{escape(spread(r))}{delta}</td>'
     body = ''.join(f'<tr><td>{escape(n)}</td><td>{escape(net)}</td><td>{ipc:g}</td>{"".join(cell((n, net, ipc), p) for p in protocols)}</tr>' for n, net, ipc in sets)

@@ -12,7 +12,7 @@ import ipywidgets as W
 from .basics import check, escape
 from .panel_parts import STYLE, Painted, button, html, row
 from .panels import Panel, Watch, complaint
-from .protocols import spread
+from .protocols import control_of, spread
 from .recovery_panel import RecoveryPanel
 from .run import Run
 from .svg import BLUE, GREY, VIOLET, AMBER, Line, brief, chart
@@ -51,7 +51,7 @@ def runs_rows(runs: list) -> tuple: # of `Run`
 def scores_rows(rows: list) -> tuple: # of `evaluate`
     "Heads and rows: set, student, images a class, protocol, accuracy with spread and repeats, points above random real images under the same protocol"
     def cells(r):
-        c = next((c for c in rows if c['protocol'] == r['protocol'] and c['net'] == r['net'] and r['name'] in c.get('control_of', ())), None)
+        c = control_of(r, rows)
         gap = 100 * (r['mean'] - c['mean']) if c else None
         return [r['name'], r['net'], r['ipc'], r['protocol'], (r['mean'], spread(r)), '–' if gap is None else (gap, f'{gap:+.1f}')]
     return ['set', 'student', 'ipc', 'protocol', 'test accuracy ± std (n)', 'points above random real'], [cells(r) for r in rows]

@@ -14,6 +14,7 @@ from .ccfs import CCFS
 from .cda import CDA
 from .difficulty import TrainingLog, one_pass, published
 from .form import WIDE, Form
+from .images import EXPORTS
 from .load import load
 from .panel_parts import STYLE, Painted, button, html, row
 from .panels import Panel, complaint, how_long
@@ -58,7 +59,7 @@ class Studio(Painted):
 
     def _tabs(self) -> W.Widget:
         self.judge, self.repeats, self.students = W.Dropdown(options=list(PROTOCOLS), description='protocol', **WIDE), W.IntText(3, description='repeats', **WIDE), W.IntText(0, description='epochs', tooltip="0: the protocol's own; anything else shows in its name", **WIDE)
-        self.format, self.target = W.Dropdown(options=['imagefolder', 'tensors'], description='format', **WIDE), W.Text('export', description='folder', **WIDE)
+        self.format, self.target = W.Dropdown(options=list(EXPORTS), description='format', **WIDE), W.Text('export', description='folder', **WIDE)
         for w in (self.data, self.epochs, self.saved, self.score, self.judge, self.repeats, self.students, self.format, self.target): w.observe(lambda _: self.wake(), 'value')
         self.places = {'Teacher': W.VBox([html('No teacher yet: press “Train a teacher”.')])} | {tab: W.VBox([html(f'Nothing to see yet: choose {name} on the left and press “Start”.')]) for name, tab in TABS.items()}
         score = W.VBox([self.judge, self.repeats, self.students, self._do('Judge', 'Train students on the set and on random real images, test them', self.evaluate_set), self.scores])
