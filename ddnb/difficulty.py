@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HIGHER_IS_HARDER', 'EARLY', 'PUBLISHED', 'Difficulty', 'true_margin', 'look', 'TrainingLog', 'last_linear',
-           'listening', 'features', 'one_pass', 'mean_ranks', 'spearman', 'published', 'partition']
+           'listening', 'features', 'one_pass', 'mean_ranks', 'spearman', 'published']
 
 # %% ../nbs/20_difficulty.ipynb #60e357b5
 import hashlib
@@ -183,9 +183,3 @@ def published(path,                # one of the files in `PUBLISHED`, in any fol
     check(len(scores) == n and int(images.index.max()) < n, f'{path.name} holds {len(scores):,} scores, the training split has {n:,} images', 'get the file again')
     if labels is not None: check(torch.equal(torch.from_numpy(labels)[images.index], images.labels.cpu()), f'the labels in {path.name} are not those of these images', 'load the official files, in their own order')
     return Difficulty(torch.from_numpy(scores)[images.index], name, up, images.identity, dict(origin=path.name))
-
-# %% ../nbs/20_difficulty.ipynb #411d8d31
-def partition(counts: Tensor, delta: float, stages: int) -> Tensor: # forgetting counts by example, (N,); Δ; number of stages P
-    "The stage of each example, (N,) int64 in 0 … stages − 1: easy ones first, the last stage open-ended (PDD §4.2, Table 6)"
-    check(delta > 0 and stages >= 1, f'delta={delta}, stages={stages}', 'give an increment above 0 and at least one stage')
-    return (torch.as_tensor(counts) / delta).floor().long().clamp(0, stages - 1)

@@ -68,6 +68,7 @@ class Base(Method):
 
     mosaic = 1                 # tiles along a side of a stored image
     judged = 'dsa'             # protocol whose recipe teaches networks the images
+    experts = 0                # trajectories that the base follows; one that does takes `experts` and `trained` in `learn` as MTT does
 
     def __post_init__(self):
         super().__post_init__()

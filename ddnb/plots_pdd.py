@@ -10,6 +10,7 @@ __all__ = ['stages_plot', 'appearance', 'appearance_plot', 'prefix_plot', 'order
 import numpy as np, torch
 from torch import Tensor
 from .basics import check, tiles, to_unit
+from .pdd import partition
 from .protocols import CONTROL
 from .plots import AMBER, BLUE, GREY, INK, VIOLET, name_ends, plot, show_image
 
@@ -110,12 +111,12 @@ def budget_plot(found: dict): # (stages, images per class and stage) → accurac
 # %% ../nbs/34_plots_pdd.ipynb #8b7a4f97
 def partition_plot(counts: Tensor, delta: int, stages: int): # forgetting counts by example; Δ; number of stages
     "Histogram of the counts with the borders of the stages and the share each keeps"
-    f, top = counts.float(), max(int(counts.max()), delta * stages)
+    f, stage, top = counts.float(), partition(counts, delta, stages), max(int(counts.max()), delta * stages)
     fig, axes = plot(1, 1, 4., 1.9)
     axes[0, 0].hist(f.numpy(), bins=np.arange(-.5, top + 1.5), color=AMBER, alpha=.8)
     borders = [*(i * delta for i in range(stages)), top + 1]
     for i in range(stages):
-        share = ((f >= borders[i]) & (f < borders[i + 1])).float().mean().item()
+        share = (stage == i).float().mean().item()
         axes[0, 0].axvspan(borders[i] - .5, borders[i + 1] - .5, color=BLUE, alpha=.05 + .1 * (i % 2), lw=0)
         axes[0, 0].annotate(f'{i + 1}\n{100 * share:.0f} %', ((borders[i] + borders[i + 1]) / 2 - .5, 1), xycoords=('data', 'axes fraction'), ha='center', va='top', fontsize=7, color=INK)
     axes[0, 0].set(title='share of each stage', xlabel='times forgotten', ylabel='images', xlim=(-.5, top + .5))

@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['ORDER_COLOURS', 'order_line', 'orders_charts', 'partition_chart', 'saturation', 'detail', 'StagesPanel']
 
-# %% ../nbs/31_stages_panel.ipynb #ce6f6caf
+# %% ../nbs/31_stages_panel.ipynb #f8f020eb
 import json
 from functools import cached_property
 import ipywidgets as W, torch
 from torch import Tensor
 from .basics import check, escape, to_unit
 from .config import find_class
-from .difficulty import partition
 from .panel_parts import Grid, html, row
 from .panels import Panel
+from .pdd import partition
 from .protocols import CONTROL, Protocol
 from .svg import AMBER, BLUE, GREY, VIOLET, Line, brief, chart, histogram
 
