@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PROTOCOLS', 'ORDERS', 'CONTROL', 'Protocol', 'protocol', 'random_real', 'lessons', 'examples', 'training', 'teach',
-           'student', 'Scores', 'row_name', 'control_of', 'spread', 'summary', 'scores_html', 'evaluate', 'hlr', 'ior',
-           'label_robust_score']
+           'student', 'Scores', 'row_name', 'control_of', 'spread', 'summary', 'scores_html', 'whole', 'evaluate',
+           'hlr', 'ior', 'label_robust_score']
 
 # %% ../nbs/06_protocols.ipynb #a409cdbe
 import itertools, math, statistics, time
@@ -185,7 +185,7 @@ def scores_html(rows) -> str:
 
 CONTROL = 'random real' # the name of the control's rows
 
-# %% ../nbs/06_protocols.ipynb #4b474b6a
+# %% ../nbs/06_protocols.ipynb #6bc2e810
 def _usual_net(sets, real) -> str:
     "The network that the sets were made for, else the data set's own"
     return next((training(s)['net'] for s in sets.values() if 'net' in training(s)), SQUEEZE[family(real.name, real.size, SQUEEZE)][0])
@@ -208,7 +208,9 @@ def _controls(sets: dict, real, seed, repeats: int, p: Protocol) -> list:
     stages = lambda s: torch.bincount(s.stage).tolist() if p.order != 'union' and isinstance(s, DistilledSet) else []
     budget = lambda s: (counts(s), stages(s), training(s).get('space') if p.learned else None)
     return [([n for n, t in sets.items() if repr(budget(t)) == b], [_staged_like(random_real(real, s, (seed, r)), s, p) for r in range(repeats)])
-            for b, s in {repr(budget(s)): s for s in sets.values()}.items()]
+            for b, s in {repr(budget(s)): s for s in sets.values() if not whole(s, real)}.items()]
+
+def whole(s, real: RealData) -> bool: "Is the set `s` all of the real training images? No draw of random ones stands against those."; return isinstance(s, ImageSet) and len(s) == len(real.train)
 
 def _check_kinds(small, real, teacher):
     "The three inputs of an evaluation, each of its kind"
@@ -229,8 +231,8 @@ def _check_evaluation(sets, real, teacher, protocols, repeats, nets):
         check((teacher.channels, teacher.size) == (real.channels, real.size), f'the teacher sees {teacher.channels}×{teacher.size}×{teacher.size} images, the data are {real.channels}×{real.size}×{real.size}', 'use a teacher that was trained on these data, or load(…, size=)')
     for n in nets: make_net(n, 2, real.channels, real.size) # names the unknown ones now
 
-# %% ../nbs/06_protocols.ipynb #611e581c
-def evaluate(small,                    # a DistilledSet or ImageSet, or a dict of name → set to compare
+# %% ../nbs/06_protocols.ipynb #c769366b
+def evaluate(small,                    # a DistilledSet or ImageSet, or a dict of name → set to compare; `real.train` among them is what all images reach
              real: RealData,           # test images, class names, and the pool of the control
              teacher: Teacher | None = None, # for protocols with soft labels
              protocol='hard',          # a name of PROTOCOLS, a Protocol, or a list of them
@@ -262,7 +264,7 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
                 found.append(student(s, real, net, recipe, seed + r, label, device=device, order=p.order, rates=rates))
                 bar.update()
             row = summary(name, p, net, len(draws[0]) / len(real.classes), found, time.monotonic() - began) | dict(rates=list(rates))
-            rows.append(row | (dict(control_of=control_of) if control_of else {}))
+            rows.append(row | (dict(control_of=control_of) if control_of else {}) | (dict(whole=True) if whole(draws[0], real) else {}))
     return rows
 
 # %% ../nbs/06_protocols.ipynb #ff562b11

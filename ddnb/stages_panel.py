@@ -18,7 +18,7 @@ from .pdd import partition
 from .protocols import CONTROL, Protocol
 from .svg import AMBER, BLUE, GREY, VIOLET, Line, brief, chart, histogram
 
-# %% ../nbs/31_stages_panel.ipynb #12bc81cb
+# %% ../nbs/31_stages_panel.ipynb #b3fb2143
 ORDER_COLOURS = dict(progressive=BLUE, sequential=VIOLET, union=GREY)
 
 def order_line(r: dict, stages: int) -> Line: # a row of `evaluate`; stages of the set
@@ -29,8 +29,10 @@ def order_line(r: dict, stages: int) -> Line: # a row of `evaluate`; stages of t
 def orders_charts(rows: list, stages: int) -> list: # of `evaluate`; stages of the set
     "`<svg>` elements for each protocol: accuracy by prefix of the stages, in the orders that were tried, of the set and of random real images"
     by, out = {}, []
-    for r in rows: by.setdefault(r['protocol'].replace(f'-{Protocol(r["protocol"], None).order}', ''), {}).setdefault(r['name'] == CONTROL, []).append(order_line(r, stages))
+    levels = next(([('all real', r['mean']), ('90 %', .9 * r['mean'])] for r in rows if r.get('whole')), [])
+    for r in [r for r in rows if not r.get('whole')]: by.setdefault(r['protocol'].replace(f'-{Protocol(r["protocol"], None).order}', ''), {}).setdefault(r['name'] == CONTROL, []).append(order_line(r, stages))
     for name, found in by.items():
+        for lines in found.values(): lines += [Line(n, [(1, v), (stages, v)], AMBER) for n, v in levels]
         values = [v for lines in found.values() for l in lines for _, v in l.points]
         room = (min(values), max(values)) if max(values) > min(values) else None
         out += [chart(found[real], f'test accuracy after each stage, {"random real images" if real else name}', (1, max(2, stages)), room, words='stages', height=150) for real in sorted(found)]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WIDTH', 'LEFT', 'RIGHT', 'brief', 'ticks', 'Line', 'Band', 'place', 'thin', 'ink', 'text', 'shorten', 'chart', 'bars',
-           'bin_width', 'histogram', 'boxes_over', 'centres', 'heat']
+           'interval', 'bin_width', 'histogram', 'boxes_over', 'centres', 'heat']
 
 # %% ../nbs/30_svg.ipynb #b8fca310
 import bisect, math
@@ -158,6 +158,15 @@ def bars(groups: dict,               # name → (values, colour); lists of one l
     out.append(text(right + 24, bottom + 15, words, faint=True))
     out += [text(right + 8, up + 12 + 13 * k, shorten(name, 16), colour=colour, weight=600) for k, (name, (_, colour)) in enumerate(groups.items()) if m > 1]
     return _svg(WIDTH, height, out, title)
+
+# %% ../nbs/30_svg.ipynb #8d0962bf
+def interval(mean: float, std: float, top: float, colour: str = BLUE, rule: float | None = None, width: int = 150, height: int = 24) -> str: # the scale goes from 0 to `top`; rule: where the control stands
+    "A mean and its spread as an `<svg>` element"
+    x, y = place(0, top or 1, 6, width - 6), height / 2
+    out = [f'<path d="M6 {y}H{width - 6}" stroke="currentColor" opacity=".15"/>']
+    if rule is not None: out.append(f'<path d="M{x(rule)} 4V{height - 4}" stroke="{AMBER}" stroke-width="1.5"/>')
+    out.append(f'<g style="color:{colour}"><path d="M{x(max(mean - std, 0))} {y}H{x(min(mean + std, top))}" stroke="currentColor" stroke-width="2"/><circle cx="{x(mean)}" cy="{y}" r="3.5"/></g>')
+    return _svg(width, height, out, f'{brief(mean)} ± {brief(std)}' + (f', control {brief(rule)}' if rule is not None else ''))
 
 # %% ../nbs/30_svg.ipynb #f83e5588
 def bin_width(n: int) -> float: "Pixels of one of `n` bins"; return (WIDTH - RIGHT - LEFT) / n
