@@ -179,7 +179,7 @@ class TimeSlider:
         finally: self.busy = None
         self.said.value = f'<span style="display:inline-block;min-width:150px">step <b>{self.at:,}</b> of {of:,}</span>'
 
-# %% ../nbs/31_panels.ipynb #55eaa6da
+# %% ../nbs/31_panels.ipynb #ed4ae252
 class Panel(Painted):
     "A run, live or from its folder: controls, images, charts and one slider. `Panel.of(run)`, `Panel.open(folder)`, or `run` as the last line of a cell."
     kinds = {} # method's name → class of its panel
@@ -192,7 +192,7 @@ class Panel(Painted):
         self.bar, self.time, self.notice = RunBar(self), TimeSlider(self), html('', 'ddnb-said', 'ddnb-quiet')
         self.classes = [classes_of(r) for r in runs]
         exports = [button(f'⤓ {n}', tip, lambda n=n: self.ask(lambda: self._export(n))) for n, (tip, _) in EXPORTERS.items()]
-        self.time.box.children += tuple(exports)
+        self.time.box.children += (row(*exports),) # in a narrow place they wrap as one
         self.box = W.VBox([html(STYLE), self.bar.box, self.build(), self.time.box, self.notice])
         self.begin()
 

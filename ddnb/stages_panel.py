@@ -58,7 +58,7 @@ def detail(x: torch.Tensor) -> float:
     within = lambda t: (t - t.mean((2, 3), keepdim=True)).square().mean().item()
     return 1 - within(torch.nn.functional.avg_pool2d(x, 2)) / max(within(x), 1e-12)
 
-# %% ../nbs/31_stages_panel.ipynb #65424806
+# %% ../nbs/31_stages_panel.ipynb #808cd7e4
 class StagesPanel(Panel, shows=('PDD',)):
     "A run in stages: one grid a stage, what each was conditioned on, loss and step size with stage borders"
     def build(self) -> W.Widget:
@@ -69,7 +69,9 @@ class StagesPanel(Panel, shows=('PDD',)):
         self.heads, self.feet, self.chart, self._facts = [html('', 'ddnb-quiet') for _ in self.grids], [html('', 'ddnb-quiet') for _ in self.grids], html(), {}
         self.accuracy, self._rows, self._read = html('', 'ddnb-charts'), [], None
         columns = [W.VBox([h, g.box, f]) for h, g, f in zip(self.heads, self.grids, self.feet)]
-        return W.VBox([row(*columns, kind='ddnb-body'), self.chart, self.accuracy])
+        charts = W.VBox([self.chart, self.accuracy])
+        if len(columns) <= 3: charts.add_class('ddnb-tall') # in a column beside few stages, under many
+        return row(row(*columns, kind='ddnb-body'), charts, kind='ddnb-body')
 
     def judge(self, rows):
         "Show these `rows` of `evaluate` on the run's set. Rows in the run folder's `scores.json` are shown without being asked."

@@ -17,7 +17,7 @@ from ddnb.stages_panel import StagesPanel
 from ddnb.selection_panel import SelectionPanel
 real = load('digits')
 home = Path({home!r})
-if not (home/'teacher'/'teacher.json').exists(): squeeze(real, epochs=12, progress=False).save(home/'teacher')
+if not (home/'teacher'/'teacher.json').exists(): squeeze(real, progress=False).save(home/'teacher')
 teacher = Teacher.load(home/'teacher')
 def made(name, **how): return CDA.preset('digits', **how).start(teacher, folder=home/'runs'/name)
 '''
@@ -37,7 +37,9 @@ SCENES = { # name → the cell that shows the panel
 base = DM.preset('digits', steps=80, lr=3.)
 run = PDD(base, stages=3, ipc=2, pool=4, transition_epochs=30).start(real, folder=home/'stages').wait()
 orders = [protocol(p).but(epochs=60) for p in ('idc-progressive', 'idc-sequential', 'idc')]
-evaluate(run.result(), real, None, orders, nets='convnet3-w32', repeats=2).save(run.folder/'scores.json')
+rows = evaluate(run.result(), real, None, orders, nets='convnet3-w32', repeats=2)
+rows += evaluate({'all real images': real.train}, real, None, protocol('idc').but(epochs=20), nets='convnet3-w32', repeats=1)
+rows.save(run.folder/'scores.json')
 StagesPanel(run)""",
     'selection': TOY.format('31_selection_panel', 'Hardness', 'p = SelectionPanel(run)\np.bars[12].click()\np'),
 }
