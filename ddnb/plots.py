@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'AMBER', 'VIOLET', 'GREY', 'INK', 'Plot', 'plot', 'show_image', 'schedule_plot', 'boxes_plot',
-           'formation_plot', 'grid_plot', 'name_ends', 'loss_plot', 'scores_plot']
+           'formation_plot', 'grid_plot', 'name_ends', 'log_axis', 'loss_plot', 'scores_plot']
 
-# %% ../nbs/30_plots.ipynb #3cc58573
+# %% ../nbs/30_plots.ipynb #e8ae6501
 import io, re
 from base64 import b64decode, b64encode
 import numpy as np, torch
@@ -14,7 +14,7 @@ from PIL import Image
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from torch import Tensor
 from .basics import check, seeded, tiles, to_bytes
 from .augment import bounds, random_boxes
@@ -146,7 +146,7 @@ def grid_plot(small, columns: int = 10, rows: int = 20, title: str = '') -> Plot
     for i, c in enumerate(shown): axes[0, 0].text(-2, i * (size + 1) + size / 2, small.classes[c][:18], ha='right', va='center', color=INK, fontsize=8)
     return fig
 
-# %% ../nbs/30_plots.ipynb #9b8c01b6
+# %% ../nbs/30_plots.ipynb #0d418568
 def name_ends(ax, ends: list): # (x, y, name, colour) of the last point of each line
     "Name lines at their ends, in their own colours, moved apart where they would overlap"
     y_of = lambda y: ax.transAxes.inverted().transform(ax.transData.transform((ax.get_xlim()[1], y)))[1]
@@ -154,6 +154,14 @@ def name_ends(ax, ends: list): # (x, y, name, colour) of the last point of each 
     for x, y, name, colour in sorted(ends, key=lambda e: e[1]):
         low = max(low + .1, y_of(y))
         ax.annotate(name, (x, y), (1.02, low), textcoords='axes fraction', color=colour, fontsize=8, va='center')
+
+def log_axis(ax): # that things were drawn on
+    "A logarithmic y axis with few round numbers, written out"
+    ax.set_yscale('log')
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1,) if high / low > 1000 else (1, 3) if high / low > 30 else (1, 2, 5)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f'{v:g}'))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 def loss_plot(runs: dict,                       # name → recorded events (dicts with step and the keys)
               keys: dict | None = None          # event key → title; None: cross-entropy and BatchNorm mismatch
@@ -168,8 +176,9 @@ def loss_plot(runs: dict,                       # name → recorded events (dict
             check(len(rows) > 0, f'no event of {name!r} has {k!r}', 'choose another key')
             ax.plot(*zip(*rows), color=colour, lw=1.2)
             ends.append((*rows[-1], name, colour))
-        ax.set(title=title, xlabel='step', yscale='log')
+        ax.set(title=title, xlabel='step')
         ax.margins(x=.02)
+        log_axis(ax)
         name_ends(ax, ends)
     return fig
 

@@ -122,7 +122,7 @@ def names_page(project: Project) -> str:
     "Every public name of a `project`, module by module"
     parts = ['# All names', '', '> Every public function, class and method, module by module, and where it is explained']
     for m, es in project.entries.items():
-        rows = [f'| {{py:obj}}`{e.name} <{project.library.name}.{m}.{e.name}>` | {_words(re.split(r"(?<=[a-z)`])[.] ", e.doc)[0], project, m)} |' for e in es]
+        rows = [f'| {{py:obj}}`{e.name} <{project.library.name}.{m}.{e.name}>` | {_words(re.split(r"(?<=[a-z)`])(?<!et al)[.] ", e.doc)[0], project, m)} |' for e in es]
         if rows: parts += ['', f'## {project.library.name}.{m}', '', '| name | what |', '|---|---|', *rows]
     return '\n'.join(parts) + '\n'
 
