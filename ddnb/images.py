@@ -7,7 +7,7 @@ __all__ = ['EXPORTS', 'fingerprint', 'channel_statistics', 'ImageSet', 'stratifi
            'to_imagefolder', 'to_tensors', 'to_huggingface', 'from_tensors', 'from_imagefolder', 'from_sheet',
            'read_set']
 
-# %% ../nbs/00_images.ipynb #03b16a55
+# %% ../nbs/00_images.ipynb #595f4aad
 import hashlib, json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np, torch
 from PIL import Image
 from torch import Tensor
-from .basics import InputError, atomic, check, denormalise, escape, in_markdown, load_tensors, normalise, patch, png_uri, read_image, safe_name, save_tensors, seeded, sheet, stack_images, to_bytes, to_unit, write_json, write_text
+from .basics import InputError, atomic, check, denormalise, escape, in_markdown, load_tensors, normalise, patch, png_uri, read_image, read_json, safe_name, save_tensors, seeded, sheet, stack_images, to_bytes, to_unit, write_json, write_text
 
 # %% ../nbs/00_images.ipynb #32a1ec4e
 def _check_labels(images, labels, classes):
@@ -304,7 +304,7 @@ def export(self: DistilledSet, folder, format: str = 'imagefolder', **options): 
     check(not Path(folder).exists() or not any(Path(folder).iterdir()), f'{str(folder)!r} is not empty', 'export to a new folder')
     return EXPORTS[format](self, folder, **options)
 
-# %% ../nbs/00_images.ipynb #bae3ae0c
+# %% ../nbs/00_images.ipynb #cc5d7af4
 def from_tensors(images: Tensor, labels: Tensor, classes=None, mean=None, std=None, **provenance) -> DistilledSet: # (N, C, S, S) and (N,); further facts about its origin
     "A set from image and label tensors; `mean` and `std` undo a normalisation. `classes` default to the numbers."
     images = torch.as_tensor(images)
@@ -324,7 +324,7 @@ def from_imagefolder(folder, classes=None, size=None) -> DistilledSet:
     folders = sorted(p for p in Path(folder).iterdir() if p.is_dir() and not p.name.startswith('.'))
     check(len(folders) > 0, f'{str(folder)!r} holds no class folders', 'give the folder that holds one folder a class')
     names = Path(folder)/'classes.json' # as `to_imagefolder` wrote it
-    said = json.loads(names.read_text()) if names.exists() else {}
+    said = read_json(names) if names.exists() else {}
     classes = classes or said.get('classes') or [f.name for f in folders]
     check(names.exists() or len(classes) == len(folders), f'{len(folders)} class folders but {len(classes)} class names', 'give a name for each folder, in sorted order')
     files = [(int(f.name[:5]) if names.exists() else i, p) for i, f in enumerate(folders) for p in sorted(f.iterdir()) if not p.name.startswith('.')]
@@ -341,7 +341,7 @@ def from_sheet(path, rows: int, columns: int, classes, labels=None) -> Distilled
     labels = torch.arange(len(t)) * len(classes) // len(t) if labels is None else torch.as_tensor(labels)
     return DistilledSet(to_unit(t), labels, classes, provenance=dict(method='imported', origin=Path(path).name, note='read from a picture: 8 bits, colours as displayed'))
 
-# %% ../nbs/00_images.ipynb #aa7de7f2
+# %% ../nbs/00_images.ipynb #c3a27edc
 def _read_pt(path):
     try: return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as e: raise InputError(f'{str(path)!r} can not be read as plain tensors ({type(e).__name__})', 'files with other objects in them could run code: ask for tensors, or convert it where you trust it') from None
@@ -360,7 +360,7 @@ def read_set(path, classes=None, mean=None, std=None, **options) -> DistilledSet
     path = _result_of(path)
     if (path/'images.safetensors').exists(): return DistilledSet.load(path)
     if (path/'images_best.pt').exists():
-        said = json.loads((path/'tensors.json').read_text()) if (path/'tensors.json').exists() else {}
+        said = read_json(path/'tensors.json') if (path/'tensors.json').exists() else {}
         return from_tensors(_read_pt(path/'images_best.pt'), _read_pt(path/'labels_best.pt'), classes or said.get('classes'), mean or said.get('mean'), std or said.get('std'), origin=path.name)
     check(path.is_file() or not list(path.rglob('*.parquet')), f'{str(path)!r} holds parquet files', "read them with datasets.load_dataset, or ask for another export: 'imagefolder', 'tensors', or a saved set, which forgets nothing")
     if path.is_dir(): return from_imagefolder(path, classes, **options)

@@ -6,12 +6,12 @@
 __all__ = ['label_bytes', 'relabel', 'StoredLabels']
 
 # %% ../nbs/07_relabel.ipynb #cd3ce963
-import json, shutil, time
+import shutil, time
 from functools import lru_cache
 from pathlib import Path
 import torch
 from tqdm.auto import tqdm
-from .basics import check, load_tensors, save_tensors, to_unit, write_json
+from .basics import check, load_tensors, read_json, save_tensors, to_unit, write_json
 from .images import check_classes
 from .load import RealData
 from .augment import Mix, apply_views
@@ -73,7 +73,7 @@ def _seen(images, plan, places, b):
 
 def _prepare(folder, about, size):
     "Refuse a folder with other labels, or a disk without room"
-    old = json.loads((folder/'labels.json').read_text()) if (folder/'labels.json').exists() else None
+    old = read_json(folder/'labels.json') if (folder/'labels.json').exists() else None
     check(old is None or old == about, f'{str(folder)!r} holds labels for another set, teacher or recipe', 'choose a new folder')
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
@@ -86,7 +86,7 @@ class StoredLabels:
     def __init__(self, folder): # the folder that `relabel` filled
         self.folder, path = Path(folder), Path(folder)/'labels.json'
         check(path.exists(), f'{str(folder)!r} holds no stored labels', 'make them with relabel(…)')
-        self.about = json.loads(path.read_text())
+        self.about = read_json(path, holds=('recipe',))
         self.recipe = from_config(self.about['recipe'])
         missing = [e for e in range(self.recipe.epochs) if not self._shard(e).exists()]
         check(not missing, f'{len(missing)} of {self.recipe.epochs} epochs are missing in {str(folder)!r}', 'run relabel(…) again with the same arguments: it goes on where it stopped')

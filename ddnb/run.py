@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Event', 'versions', 'Stopped', 'Run', 'start_run', 'open_run', 'resume', 'Method']
 
-# %% ../nbs/04_run.ipynb #54f6cfdb
+# %% ../nbs/04_run.ipynb #1878c904
 import atexit, inspect, json, math, os, platform, shutil, threading, time, traceback, weakref
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
-from .basics import InputError, atomic, check, escape, load_tensors, patch, save_tensors, sheet, untile, write_json, write_text
+from .basics import InputError, atomic, check, escape, load_tensors, patch, read_json, save_tensors, sheet, untile, write_json, write_text
 from .load import RealData, data_home, reload
 from .config import _leaves, check_names, check_types, class_path, differences, find_class, from_config, load_state, save_state, to_config
 
@@ -53,7 +53,7 @@ def _recall(kept: dict, folder: Path, name: str):
 
 def versions() -> dict: "Versions that a result may depend on"; return dict(python=platform.python_version(), torch=torch.__version__, threads=torch.get_num_threads(), machine=platform.machine())
 
-# %% ../nbs/04_run.ipynb #ab63bdfb
+# %% ../nbs/04_run.ipynb #5142d24a
 class Stopped(RuntimeError): "The run was stopped before it had a result; `resume(folder)` carries it on"
 
 class Run:
@@ -75,7 +75,7 @@ class Run:
         return f'Run({self.about.get("method", {}).get("class", "?").split(":")[-1]}: {asked if self.status == "running" else self.status}{at}, {self.folder})'
     def _repr_html_(self): return f'<p>{escape(repr(self))}</p>'
     @property
-    def about(self) -> dict: "What `run.json` says: method, inputs, versions"; p = self.folder/'run.json'; return json.loads(p.read_text()) if p.exists() else {}
+    def about(self) -> dict: "What `run.json` says: method, inputs, versions"; p = self.folder/'run.json'; return read_json(p, holds=('method',)) if p.exists() else {}
     @property
     def method(self): "The method, made again from the folder"; return from_config(self.about['method'])
     @property
@@ -303,14 +303,14 @@ def _leave():
     for run in list(_LIVE):
         if run.alive: run.stop(); run._thread.join()
 
-# %% ../nbs/04_run.ipynb #0e55f3db
+# %% ../nbs/04_run.ipynb #bb1435db
 def open_run(folder) -> Run:
     "A run as its folder shows it: live elsewhere, finished, stopped or interrupted. It has events, status and result, and no thread."
     run = Run(folder)
-    check((run.folder/'run.json').exists(), f'{str(folder)!r} holds no run', 'give the folder that a run printed, with run.json in it')
+    check(bool(run.about), f'{str(folder)!r} holds no run', 'give the folder that a run printed, with run.json in it')
     run.events = _read_events(folder)
     run.last = run.events[-1] if run.events else None
-    said = json.loads((run.folder/'status.json').read_text()) if (run.folder/'status.json').exists() else dict(status='interrupted', pid=0)
+    said = read_json(run.folder/'status.json', holds=('status', 'pid')) if (run.folder/'status.json').exists() else dict(status='interrupted', pid=0)
     run.status = 'interrupted' if said['status'] in ('running', 'paused') and not _alive(said['pid']) else said['status']
     if run.status == 'failed': run.error = InputError(said.get('error', 'it failed'), f'see {run.folder}/error.txt; resume({str(folder)!r}) goes on from the last good state')
     return run

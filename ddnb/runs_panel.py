@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['LOSSES', 'runs_in', 'flat', 'telling', 'runs_rows', 'scores_rows', 'Drawn', 'SortedTable', 'RunsPanel']
 
-# %% ../nbs/31_runs_panel.ipynb #9d8c88de
+# %% ../nbs/31_runs_panel.ipynb #cfc2e99c
 import json
 from pathlib import Path
 from typing import NamedTuple
 import ipywidgets as W
-from .basics import check, escape
+from .basics import InputError, check, escape, read_json
 from .panel_parts import STYLE, Painted, button, html, row
 from .panels import Panel, Watch, complaint
 from .protocols import CONTROL, control_of, spread
@@ -18,12 +18,17 @@ from .recovery_panel import RecoveryPanel
 from .run import Run
 from .svg import BLUE, GREY, VIOLET, AMBER, Line, brief, chart, interval
 
-# %% ../nbs/31_runs_panel.ipynb #81b4ecb0
-def runs_in(folder) -> list: # a folder that holds run folders, at any depth
-    "The runs below a folder, oldest first. Raises `InputError` where there is no such folder."
+# %% ../nbs/31_runs_panel.ipynb #7858fa81
+def runs_in(folder, damaged: list | None = None) -> list: # a folder that holds run folders, at any depth; takes the errors of those that can't be read
+    "The runs below a folder, oldest first. Raises `InputError` where there is no such folder, and for a damaged run unless `damaged` is given."
     check(Path(folder).is_dir(), f'there is no folder {str(folder)!r}', 'give the folder that holds the run folders')
-    found = [p.parent for p in Path(folder).rglob('run.json')]
-    return [Run.open(p) for p in sorted(found, key=lambda p: (p/'run.json').stat().st_mtime)]
+    out = []
+    for p in sorted(Path(folder).rglob('run.json'), key=lambda p: p.stat().st_mtime):
+        try: out.append(Run.open(p.parent))
+        except InputError as e:
+            if damaged is None: raise
+            damaged.append(e)
+    return out
 
 def flat(config: dict, at: str = '') -> dict:
     "A nested configuration, `config`, as 'schedule.kind' → 'cosine'"
@@ -99,7 +104,7 @@ class SortedTable:
             head.description = self.heads[j] + (' ▾' if self.down else ' ▴') * (j == self.by)
             cells.value = ''.join(f'<div class="ddnb-cell">{told(self.rows[i][j])}</div>' for i in order)
 
-# %% ../nbs/31_runs_panel.ipynb #ba6ab35a
+# %% ../nbs/31_runs_panel.ipynb #997f9112
 class RunsPanel(Painted):
     "Runs of a folder: a table, curves of all, two side by side, scores"
     def __init__(self, folder):
@@ -116,7 +121,9 @@ class RunsPanel(Painted):
 
     def read(self):
         "Read the folder"
-        self.runs = runs_in(self.folder)
+        damaged = []
+        self.runs = runs_in(self.folder, damaged)
+        self.said.value = complaint(damaged[0]) if damaged else ''
         names = [str(r.folder.relative_to(self.folder)) for r in self.runs]
         for w, at in ((self.left, 0), (self.right, 1)):
             w.options = list(zip(names, range(len(names))))
@@ -126,7 +133,7 @@ class RunsPanel(Painted):
         lines = lambda k: [Line(n, p, c) for n, r, c in zip(names, self.runs, (BLUE, VIOLET, GREY, AMBER)) if (p := Watch(r).points(k))]
         of = max((r.last['of'] for r in self.runs if r.last), default=1)
         self.curves.value = ''.join(chart(l, Panel.words.get(k, k), (0, of), log=True, words='step', height=140) for k in LOSSES if (l := lines(k)))
-        rows = [s for p in sorted(self.folder.parent.glob('scores.json')) + sorted(self.folder.rglob('scores.json')) for s in json.loads(p.read_text())]
+        rows = [s for p in sorted(self.folder.parent.glob('scores.json')) + sorted(self.folder.rglob('scores.json')) for s in read_json(p, list)]
         self.judged.value = 'judged sets, each beside random real images at the same number' if rows else ''
         if rows: self.scores.show(*scores_rows(rows))
 

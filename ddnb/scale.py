@@ -11,7 +11,7 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 import torch
-from .basics import InputError, check, write_json
+from .basics import InputError, check, read_json, write_json
 from .images import DistilledSet
 from .config import differences, from_config, known, to_config
 from .run import Method, Run
@@ -30,7 +30,7 @@ class TeacherAt:
     @staticmethod
     def load(folder) -> 'TeacherAt':
         "What `save` wrote to `folder`"
-        said = json.loads((Path(folder)/'teacher.json').read_text())
+        said = read_json(Path(folder)/'teacher.json', holds=('teacher', 'identity'))
         return TeacherAt(Path(folder)/said['teacher'], said['identity'])
 
     def fetch(self) -> Teacher:
@@ -73,9 +73,8 @@ class Order:
 def _plan(folder) -> dict:
     path = Path(folder)/'plan.json'
     check(path.exists(), f'{str(folder)!r} holds no plan of a recovery', 'orders = shards(method, teacher, folder) writes one')
-    try: plan = json.loads(path.read_text())
-    except ValueError: plan = None
-    whole = isinstance(plan, dict) and {'method', 'teacher', 'each', 'blocks', 'threads', 'bytes'} <= set(plan) and all(type(plan[k]) is int and plan[k] >= 1 for k in ('each', 'blocks', 'threads'))
+    plan = read_json(path, holds=('method', 'teacher', 'each', 'blocks', 'threads', 'bytes'))
+    whole = all(type(plan[k]) is int and plan[k] >= 1 for k in ('each', 'blocks', 'threads'))
     check(whole, f'{str(path)!r} is damaged', 'shards(method, teacher, folder) in a new folder writes it again; finished shards can be moved there')
     return plan
 

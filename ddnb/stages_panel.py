@@ -5,12 +5,11 @@
 # %% auto #0
 __all__ = ['ORDER_COLOURS', 'order_line', 'orders_charts', 'partition_chart', 'saturation', 'detail', 'StagesPanel']
 
-# %% ../nbs/31_stages_panel.ipynb #f8f020eb
-import json
+# %% ../nbs/31_stages_panel.ipynb #afe2c794
 from functools import cached_property
 import ipywidgets as W, torch
 from torch import Tensor
-from .basics import check, escape, to_unit
+from .basics import check, escape, read_json, to_unit
 from .config import find_class
 from .panel_parts import Grid, html, row
 from .panels import Panel
@@ -58,7 +57,7 @@ def detail(x: torch.Tensor) -> float:
     within = lambda t: (t - t.mean((2, 3), keepdim=True)).square().mean().item()
     return 1 - within(torch.nn.functional.avg_pool2d(x, 2)) / max(within(x), 1e-12)
 
-# %% ../nbs/31_stages_panel.ipynb #808cd7e4
+# %% ../nbs/31_stages_panel.ipynb #ac312722
 class StagesPanel(Panel, shows=('PDD',)):
     "A run in stages: one grid a stage, what each was conditioned on, loss and step size with stage borders"
     def build(self) -> W.Widget:
@@ -89,7 +88,7 @@ class StagesPanel(Panel, shows=('PDD',)):
         path, stages = self.watches[0].run.folder/'scores.json', self.first - 1 + len(self.grids)
         stamp = path.stat().st_mtime_ns if path.exists() else 0
         if stamp == self._read: return self.accuracy.value
-        rows, self._read = self._rows or (json.loads(path.read_text()) if stamp else []), stamp
+        rows, self._read = self._rows or (read_json(path, list) if stamp else []), stamp
         parts = [partition_chart(self.forgotten, self.method['discard'], stages)] if self.forgotten is not None else []
         return ''.join([*parts, *orders_charts(rows, stages)])
 

@@ -6,10 +6,10 @@
 __all__ = ['METHODS', 'TABS', 'NOBODY', 'OWN', 'MEASURED', 'HINTS', 'COUNT', 'Studio']
 
 # %% ../nbs/32_studio.ipynb #a1c4103d
-import dataclasses, json, threading
+import dataclasses, threading
 from pathlib import Path
 import ipywidgets as W
-from .basics import InputError, check, escape, patch
+from .basics import InputError, check, escape, patch, read_json
 from .ccfs import CCFS
 from .cda import CDA
 from .difficulty import TrainingLog, one_pass, published
@@ -249,7 +249,7 @@ def evaluate_set(self: Studio):
     chosen, path = protocol(self.judge.value, real), self.run.folder/'scores.json'
     self.say('Training students …')
     rows = evaluate(small, real, self.teacher, chosen.but(epochs=self.students.value) if self.students.value else chosen, repeats=self.repeats.value)
-    old = json.loads(path.read_text()) if path.exists() else []
+    old = read_json(path, list) if path.exists() else []
     rows = Scores([r for r in old if r['protocol'] not in {q['protocol'] for q in rows}] + rows)
     rows.save(path)
     self.scores.value = rows._repr_html_()

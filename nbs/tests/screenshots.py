@@ -28,11 +28,11 @@ cells = cells[:1 + max(i for i, c in enumerate(cells) if 'class {1}' in c)]
 exec('\\n'.join(c for c in cells if not c.startswith('#| default_exp')))
 {2}"""
 SCENES = { # name → the cell that shows the panel
-    'recovery': "made('cosine', steps=200).wait()",
-    'compare': "RecoveryPanel(Run.open(home/'runs'/'cosine'), made('constant', steps=200, schedule=constant()).wait())",
+    'recovery': "made('cosine').wait()",
+    'compare': "RecoveryPanel(Run.open(home/'runs'/'cosine'), made('constant', schedule=constant()).wait())",
     'schedules': "SchedulePanel(schedule=cosine(.6))",
-    'runs': "small = {n: Run.open(home/'runs'/n).result() for n in ('cosine', 'constant')}\nevaluate(small, real, teacher, protocol('hard').but(epochs=20), repeats=2).save(home/'runs'/'cosine'/'scores.json')\np = RunsPanel(home/'runs')\np.scores.columns[4][0].click()\np",
-    'studio': "import os; os.chdir(home)\ns = Studio('runs')\ns.real, s.teacher, s.form.fields['steps'].value = real, teacher, 200\ns.start()\ns.run.wait()\ns",
+    'runs': "small = {n: Run.open(home/'runs'/n).result() for n in ('cosine', 'constant')}\nevaluate(small, real, teacher, protocol('hard').but(epochs=100), repeats=3).save(home/'runs'/'cosine'/'scores.json')\np = RunsPanel(home/'runs')\np.scores.columns[4][0].click()\np",
+    'studio': "import os; os.chdir(home)\ns = Studio('runs')\ns.real, s.teacher, s.form.fields['steps'].value = real, teacher, 400\ns.start()\ns.run.wait()\ns",
     'stages': """from ddnb.protocols import Scores
 base = DM.preset('digits', steps=80, lr=3.)
 run = PDD(base, stages=3, ipc=2, pool=4, transition_epochs=30).start(real, folder=home/'stages').wait()
