@@ -83,7 +83,7 @@ def choose(policy: str,           # one of SHORTAGE
         fill(take_first(hard.argsort(descending=True, stable=True), open_places(), group, lack()), 3)
     return chosen, reasons
 
-# %% ../nbs/22_ccfs.ipynb #fde4e831
+# %% ../nbs/22_ccfs.ipynb #fd9edbe5
 def _published() -> dict:
     "Presets of the shell scripts and of the notebooks, for all data sets and IPCs that CCFS was tried on"
     rows = [('cifar10', 250, .2, 500), ('cifar10', 500, .1, 500), ('cifar10', 1000, .3, 250), ('cifar10', 1500, .3, 200), ('cifar100', 25, .2, 500), ('cifar100', 50, .1, 500),
@@ -96,6 +96,7 @@ def _published() -> dict:
         table[f'{data}-ipc{ipc}-notebook'] = table[data] = dict(tiny, ipc=ipc, alpha=alpha, sized=data != 'tiny-imagenet', protocol='ccfs')
     return table
 
+# %% ../nbs/22_ccfs.ipynb #6b40f982
 @known
 @dataclass(frozen=True)
 class CCFS(Method):
@@ -245,7 +246,7 @@ def filter_seed(self: Job, j: int) -> int:
     "The seed of a filter's first weights"
     return int(torch.randint(2**31, (1,), generator=seeded(self.m.seed, 'filter', j, 'weights')))
 
-# %% ../nbs/22_ccfs.ipynb #822ea781
+# %% ../nbs/22_ccfs.ipynb #8833f0c5
 @patch
 def look(self: Job, net, images: Tensor) -> Tensor:
     "Logits of a filter for unaugmented images, (N, classes) on the CPU"
@@ -269,6 +270,7 @@ def finish_phase(self: Job, j: int, net) -> Event:
                         **self.accuracies(net, answers, free), **self.supply(answers, pool, chosen))
     return self.phase_event(j)
 
+# %% ../nbs/22_ccfs.ipynb #82dc149a
 @patch
 def accuracies(self: Job, net, answers: Tensor, free: Tensor) -> dict: # a filter; (N,) the class it says; (N,) not chosen before
     "The filter's accuracy on all real training images, on those not chosen before, and on the test split; in [0, 1]"

@@ -81,7 +81,7 @@ def given_fields(args, cls) -> dict: # what argparse parsed; a dataclass
     "The fields of `cls` that the command line set"
     return {f.name: getattr(args, f.name) for f in dataclasses.fields(cls) if getattr(args, f.name, None) is not None}
 
-# %% ../nbs/41_cli.ipynb #643ecdba
+# %% ../nbs/41_cli.ipynb #9cdf4bb9
 def _data(p, default='digits', said='digits'): p.add_argument('--data', default=default, help=f"'digits', 'cifar10', 'cifar100', 'tiny-imagenet', or a folder of class folders [{said}]"); p.add_argument('--root', help='folder that holds the data set [see data/README.md]'); p.add_argument('--size', type=int, help='pixels along a side, for digits and folders'); p.add_argument('--first', type=int, help='use only the first N training images')
 def _real(a): real = load(a.data, a.root, size=a.size); return real if a.first is None else real.first(a.first)
 
@@ -94,6 +94,7 @@ def _squeeze(a):
     print(f'{teacher}\nin {teacher.save(folder)}')
     for name, d in log.difficulties(real.train).items() if log else (): print(f'{d}\nin {d.save(folder/"difficulty"/name)}')
 
+# %% ../nbs/41_cli.ipynb #bd09b578
 BASES = dict(mtt=MTT, idc=IDC, dc=DC, dsa=DSA, dm=DM)
 METHODS = dict(cda=CDA, pdd=PDD, ccfs=CCFS) | BASES # name in the shell → class
 
@@ -118,6 +119,7 @@ def _inputs(a) -> dict:
     teacher = _teacher(a.teacher)
     return dict(small=given(a.set), teacher=teacher, real=_real(a) if a.data else reload(teacher.data), difficulty=scores(a.difficulty))
 
+# %% ../nbs/41_cli.ipynb #b6476946
 def _run(a):
     method, inputs = _method(a), _inputs(a)
     if not a.dry_run: return _follow(method.start(**inputs, folder=a.out))
@@ -139,6 +141,7 @@ def _follow(run: Run):
         return 130
     print(run.result(), f'in {run.folder/"result"}')
 
+# %% ../nbs/41_cli.ipynb #58b821ab
 def _judge(a, teacher, sets) -> RealData:
     "The real data to judge on: those of --data, else the teacher's own, else those that the first set names"
     if a.data: return _real(a)
@@ -169,7 +172,7 @@ def _docs(a):
 def _export(a): print(read_set(a.set).export(a.out, a.format))
 def _demo(a): demo(a.out, a.seed, a.repeats, a.device, a.quick)
 
-# %% ../nbs/41_cli.ipynb #c7284cff
+# %% ../nbs/41_cli.ipynb #5d8860c2
 def parser() -> argparse.ArgumentParser:
     "The command line of ddnb"
     top = argparse.ArgumentParser('ddnb', description='Dataset distillation: squeeze, run a method, evaluate. A run can be stopped (Ctrl-C) and carried on (ddnb resume).')
@@ -208,6 +211,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument('--out', default='_docs', help='folder for the pages [_docs]')
     return top
 
+# %% ../nbs/41_cli.ipynb #22f37466
 def _method_command(methods, name: str, cls):
     "`ddnb run NAME`"
     text = cls.__doc__.strip()

@@ -99,7 +99,7 @@ def sentence(watch: Watch) -> str:
         elsewhere='Another process is at work on this run. The panel follows its folder; pause and stop it there.',
         failed='', done='Done: run.result() gives what it made.')[watch.state]
 
-# %% ../nbs/31_panels.ipynb #e636ca94
+# %% ../nbs/31_panels.ipynb #28dbf526
 class RunBar:
     "Resume, Pause, Stop; progress, speed, time left, memory; what is going on, or what went wrong and what to do"
     def __init__(self, panel):
@@ -135,6 +135,7 @@ class RunBar:
         error = self.failure or next((w.run.error for w in self.panel.watches if w.state == 'failed'), None)
         self.said.value = complaint(error) if error else escape(' '.join(dict.fromkeys(sentence(w) for w in self.panel.watches)))
 
+# %% ../nbs/31_panels.ipynb #442dd401
 def progress(watch: Watch) -> str:
     "The quiet bar: share done, steps, speed, time left, memory"
     last, state = watch.run.last, watch.state
@@ -179,7 +180,7 @@ class TimeSlider:
         finally: self.busy = None
         self.said.value = f'<span style="display:inline-block;min-width:150px">step <b>{self.at:,}</b> of {of:,}</span>'
 
-# %% ../nbs/31_panels.ipynb #ed4ae252
+# %% ../nbs/31_panels.ipynb #287d8bd9
 class Panel(Painted):
     "A run, live or from its folder: controls, images, charts and one slider. `Panel.of(run)`, `Panel.open(folder)`, or `run` as the last line of a cell."
     kinds = {} # method's name → class of its panel
@@ -223,20 +224,27 @@ class Panel(Painted):
         self.chart.value = self.charts(at)
 
     asking = False # do the images carry hints?
-    def hints(self, watch, at: int): "Index → (text, unsure?) for the images at a step, or None"; return None
-    def colours(self) -> tuple: "A colour for each run"; return (BLUE, VIOLET)
 
-    def lines(self, key: str) -> list:
-        "One line a run for the scalar `key`"
-        many = len(self.watches) > 1
-        return [Line(n if many else '', p, c) for w, n, c in zip(self.watches, self.names, self.colours()) if (p := w.points(key))]
+# %% ../nbs/31_panels.ipynb #54523727
+@patch
+def hints(self: Panel, watch, at: int): "Index → (text, unsure?) for the images at a step, or None"; return None
 
-    def charts(self, at: int) -> str:
-        "Charts over time as one HTML string"
-        last = next((w.run.last for w in self.watches if w.run.last), None) or {}
-        keys = [k for k, v in last.items() if isinstance(v, (int, float)) and k not in ('step', 'of', 'time')]
-        of = max(w.of for w in self.watches)
-        return ''.join(chart(self.lines(k), self.words.get(k, k), (0, of), log='loss' in k or k in ('ce', 'bn'), now=at, words='step' if k == keys[-1] else None, height=132 if k == keys[-1] else 112) for k in keys)
+@patch
+def colours(self: Panel) -> tuple: "A colour for each run"; return (BLUE, VIOLET)
+
+@patch
+def lines(self: Panel, key: str) -> list:
+    "One line a run for the scalar `key`"
+    many = len(self.watches) > 1
+    return [Line(n if many else '', p, c) for w, n, c in zip(self.watches, self.names, self.colours()) if (p := w.points(key))]
+
+@patch
+def charts(self: Panel, at: int) -> str:
+    "Charts over time as one HTML string"
+    last = next((w.run.last for w in self.watches if w.run.last), None) or {}
+    keys = [k for k, v in last.items() if isinstance(v, (int, float)) and k not in ('step', 'of', 'time')]
+    of = max(w.of for w in self.watches)
+    return ''.join(chart(self.lines(k), self.words.get(k, k), (0, of), log='loss' in k or k in ('ce', 'bn'), now=at, words='step' if k == keys[-1] else None, height=132 if k == keys[-1] else 112) for k in keys)
 
 # %% ../nbs/31_panels.ipynb #b1888a5c
 @patch

@@ -135,7 +135,7 @@ def student(small, real: RealData, net: str, recipe: Recipe, seed, label=None, p
         stages.append(curve[began + r.epochs])
     return dict(last=stages[-1], best=max(curve.values()), curve=curve, stages=stages)
 
-# %% ../nbs/06_protocols.ipynb #6f504e10
+# %% ../nbs/06_protocols.ipynb #1b60c5f1
 class Scores(list):
     "Rows of an evaluation: dicts with name, protocol, net, ipc, repeats, mean, std, best and more; accuracies in [0, 1]"
     def row(self, name: str, protocol: str | None = None, net: str | None = None) -> dict: # of the set; None: any
@@ -157,6 +157,7 @@ def control_of(r: dict, rows) -> dict | None: # a row of `evaluate`; all rows th
     "The row of random real images that stands against row `r`: its protocol, student and budget; None where there is none"
     return next((c for c in rows if c['protocol'] == r['protocol'] and c['net'] == r['net'] and r['name'] in c.get('control_of', ())), None)
 
+# %% ../nbs/06_protocols.ipynb #88b69b72
 def spread(r: dict) -> str: # a row of `evaluate`
     "A row's accuracy as text: mean ± standard deviation (number of repeats)"
     return f'{r["mean"]:.3f} ± {r["std"]:.3f} (n = {r["repeats"]})' if r['repeats'] > 1 else f'{r["mean"]:.3f} (n = 1, no spread)'

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['schedule_of', 'schedule_points', 'opinions', 'judge_of', 'RecoveryPanel']
 
-# %% ../nbs/31_recovery_panel.ipynb #76181854
+# %% ../nbs/31_recovery_panel.ipynb #49a49675
 import ipywidgets as W, numpy as np, torch
 from .augment import bounds
-from .basics import InputError, check, escape
+from .basics import InputError, check, escape, patch
 from .config import find_class, from_config
 from .panel_parts import button, html, row
 from .panels import Panel, Watch, complaint
@@ -42,7 +42,7 @@ def judge_of(run: Run):
         if kept['kind'] == 'saved' and hasattr(cls := find_class(kept['type']), 'logits'): return cls.load(run.folder/'inputs'/name)
     raise InputError('this run keeps no teacher', 'ask one yourself: teacher.logits(images)')
 
-# %% ../nbs/31_recovery_panel.ipynb #496a4410
+# %% ../nbs/31_recovery_panel.ipynb #b89d3b81
 class RecoveryPanel(Panel, shows=('CDA',)):
     "A recovery: images as they form, the crop schedule, losses and the mismatch of each layer, on one slider; one run or two"
     def build(self) -> W.Widget:
@@ -70,30 +70,35 @@ class RecoveryPanel(Panel, shows=('CDA',)):
             self.verdict.value = f'The teacher agrees with {sum(not other for _, other in said.values())} of {len(said)} labels; framed: it sees another class.'
         return self._seen['said']
 
-    def charts(self, at: int) -> str:
-        "Schedule, losses and layers as one HTML string"
-        of = max(w.of for w in self.watches)
-        keys = [k for k in ('ce', 'bn') if any(w.points(k) for w in self.watches)]
-        losses = [chart(self.lines(k), self.words[k], (0, of), log=True, now=at, words='step' if k == keys[-1] else None, height=132 if k == keys[-1] else 112) for k in keys]
-        return self.schedule(of, at) + ''.join(losses) + self.layers(at)
+# %% ../nbs/31_recovery_panel.ipynb #d8b24d0a
+@patch
+def charts(self: RecoveryPanel, at: int) -> str:
+    "Schedule, losses and layers as one HTML string"
+    of = max(w.of for w in self.watches)
+    keys = [k for k in ('ce', 'bn') if any(w.points(k) for w in self.watches)]
+    losses = [chart(self.lines(k), self.words[k], (0, of), log=True, now=at, words='step' if k == keys[-1] else None, height=132 if k == keys[-1] else 112) for k in keys]
+    return self.schedule(of, at) + ''.join(losses) + self.layers(at)
 
-    def schedule(self, of: int, at: int) -> str: # steps in all; the step shown
-        "The crop schedules of the runs over their steps"
-        shapes, many = [], len(self.watches) > 1
-        for w, name, colour in zip(self.watches, self.names, self.colours()):
-            points = self._points(w.run, of)
-            if points: shapes += [Band(points, colour), Line(name if many else '≥', [p[:2] for p in points], colour)]
-        return chart(shapes, 'area of the crops, share of the image', (0, of), (0, 1), now=at) if shapes else ''
+@patch
+def schedule(self: RecoveryPanel, of: int, at: int) -> str: # steps in all; the step shown
+    "The crop schedules of the runs over their steps"
+    shapes, many = [], len(self.watches) > 1
+    for w, name, colour in zip(self.watches, self.names, self.colours()):
+        points = self._points(w.run, of)
+        if points: shapes += [Band(points, colour), Line(name if many else '≥', [p[:2] for p in points], colour)]
+    return chart(shapes, 'area of the crops, share of the image', (0, of), (0, 1), now=at) if shapes else ''
 
-    def _points(self, run, of):
-        key = (str(run.folder), of)
-        if key not in self.__dict__.setdefault('_schedules', {}): self._schedules[key] = schedule_points(run, of)
-        return self._schedules[key]
+@patch
+def _points(self: RecoveryPanel, run, of):
+    key = (str(run.folder), of)
+    if key not in self.__dict__.setdefault('_schedules', {}): self._schedules[key] = schedule_points(run, of)
+    return self._schedules[key]
 
-    def layers(self, at: int) -> str:
-        "BatchNorm mismatch of each layer now, within the outline of the first step"
-        found = [(n, c, w.at(at, 'layers'), w.points('layers')) for w, n, c in zip(self.watches, self.names, self.colours())]
-        found = [f for f in found if f[2]]
-        if not found: return ''
-        start = found[0][3][0][1]
-        return bars({n: (e['layers'], c) for n, c, e, _ in found}, 'BatchNorm mismatch by layer (outline: at the first step)', start, top=max(max(start), *(max(e['layers']) for _, _, e, _ in found)), words='layer')
+@patch
+def layers(self: RecoveryPanel, at: int) -> str:
+    "BatchNorm mismatch of each layer now, within the outline of the first step"
+    found = [(n, c, w.at(at, 'layers'), w.points('layers')) for w, n, c in zip(self.watches, self.names, self.colours())]
+    found = [f for f in found if f[2]]
+    if not found: return ''
+    start = found[0][3][0][1]
+    return bars({n: (e['layers'], c) for n, c, e, _ in found}, 'BatchNorm mismatch by layer (outline: at the first step)', start, top=max(max(start), *(max(e['layers']) for _, _, e, _ in found)), words='layer')

@@ -332,7 +332,7 @@ def resume(folder) -> Run:
         return _go(fresh, from_config(about['method']), {k: _recall(v, fresh.folder, k) for k, v in about['inputs'].items()})
     except BaseException: _release(run.folder); raise
 
-# %% ../nbs/04_run.ipynb #ce382023
+# %% ../nbs/04_run.ipynb #ee665b96
 class Method:
     "Base of all methods: a frozen dataclass with a generator `stream(*inputs, state)` that yields `Event`s and returns the result"
     presets = {} # name → parameters
@@ -364,31 +364,34 @@ class Method:
         self.check(**given)
         return start_run(self, given, folder)
 
-    def make(self, *inputs, progress: bool = False, **options): # inputs by place or by name; progress: show a bar; further options of the method's `stream`
-        "The result, here and now: no thread, no folder, nothing to resume"
-        given = self._given(inputs, {k: options.pop(k) for k in self.inputs() if k in options})
-        self.check(**given)
-        stream, shown = self.stream(*given.values(), {}, **options), 0.
-        with tqdm(disable=not progress, desc=type(self).__name__) as bar:
-            while True:
-                try: event = next(stream)
-                except StopIteration as end: return end.value
-                if time.monotonic() - shown < Run.record_every and event.step < event.of: continue
-                _finite(dict(step=event.step, of=event.of, **event.read()))
-                bar.total, shown = event.of, time.monotonic()
-                bar.set_postfix_str(event.note, refresh=False)
-                bar.update(event.step - bar.n)
-
-    def dry_run(self, *inputs, steps: int = 5, **named) -> dict: # inputs by place or by name; steps to time, after one to warm up
-        "What the run would cost: its steps, seconds a step (measured on the first few) and seconds in all. Nothing is kept."
-        given = self._given(inputs, named)
-        self.check(**given)
-        stream = self.stream(*given.values(), {})
-        next(stream).read()
-        began, n, event = time.monotonic(), 0, None
-        for n, event in zip(range(1, steps + 1), stream): event.read()
-        if event is None: return dict(steps=1, seconds_per_step=0., seconds=0.)
-        each = (time.monotonic() - began) / n
-        return dict(steps=event.of, seconds_per_step=each, seconds=each * event.of)
-
     def check(self, **inputs): "Raise `InputError` before anything expensive starts, if the `inputs` do not fit"
+
+# %% ../nbs/04_run.ipynb #98e372f0
+@patch
+def make(self: Method, *inputs, progress: bool = False, **options): # inputs by place or by name; progress: show a bar; further options of the method's `stream`
+    "The result, here and now: no thread, no folder, nothing to resume"
+    given = self._given(inputs, {k: options.pop(k) for k in self.inputs() if k in options})
+    self.check(**given)
+    stream, shown = self.stream(*given.values(), {}, **options), 0.
+    with tqdm(disable=not progress, desc=type(self).__name__) as bar:
+        while True:
+            try: event = next(stream)
+            except StopIteration as end: return end.value
+            if time.monotonic() - shown < Run.record_every and event.step < event.of: continue
+            _finite(dict(step=event.step, of=event.of, **event.read()))
+            bar.total, shown = event.of, time.monotonic()
+            bar.set_postfix_str(event.note, refresh=False)
+            bar.update(event.step - bar.n)
+
+@patch
+def dry_run(self: Method, *inputs, steps: int = 5, **named) -> dict: # inputs by place or by name; steps to time, after one to warm up
+    "What the run would cost: its steps, seconds a step (measured on the first few) and seconds in all. Nothing is kept."
+    given = self._given(inputs, named)
+    self.check(**given)
+    stream = self.stream(*given.values(), {})
+    next(stream).read()
+    began, n, event = time.monotonic(), 0, None
+    for n, event in zip(range(1, steps + 1), stream): event.read()
+    if event is None: return dict(steps=1, seconds_per_step=0., seconds=0.)
+    each = (time.monotonic() - began) / n
+    return dict(steps=event.of, seconds_per_step=each, seconds=each * event.of)

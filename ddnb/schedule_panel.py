@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['KINDS', 'crop_facts', 'sample_boxes', 'expression', 'ScheduleControls', 'SchedulePanel']
 
-# %% ../nbs/31_schedule_panel.ipynb #d1fdb22c
+# %% ../nbs/31_schedule_panel.ipynb #3431eaee
 import ipywidgets as W, torch
 from .augment import Reversed, Schedule, bounds, constant, cosine, linear, random_boxes, reverse, step
-from .basics import check, escape, seeded, to_unit
+from .basics import check, escape, patch, seeded, to_unit
 from .load import load
 from .panel_parts import STYLE, Painted, button, html, row
 from .panels import Watch
@@ -66,7 +66,7 @@ class ScheduleControls:
         made = constant(lo, hi) if self.kind.value == 'constant' else KINDS[self.kind.value](round(self.milestone.value, 2), lo, hi)
         return reverse(made) if self.back.value else made
 
-# %% ../nbs/31_schedule_panel.ipynb #188476e1
+# %% ../nbs/31_schedule_panel.ipynb #d7b12344
 class SchedulePanel(Painted):
     "Crop schedules under your hands: band, sampled boxes, heat map of centres, whole-image crops and mean area, and the code"
     def __init__(self, images=None,              # (N, C, S, S) uint8 or floats in [0, 1]; None: real digits
@@ -92,37 +92,43 @@ class SchedulePanel(Painted):
     def _control(self, w): w.observe(lambda _: self.wake(), 'value'); return w
     def _again(self): self.seed += 1; self.wake()
 
-    def image(self):
-        "The image that boxes are drawn over, (C, S, S), and what it is"
-        if self.watch and self.source.value != 'real image':
-            self.watch.refresh()
-            x, _ = self.watch.frame(self.progress.value * self.watch.of // 100)
-            if x is not None: return x[self.which.value % len(x)], 'image being recovered'
-        return self.images[self.which.value], 'real image'
+# %% ../nbs/31_schedule_panel.ipynb #3dbae577
+@patch
+def image(self: SchedulePanel):
+    "The image that boxes are drawn over, (C, S, S), and what it is"
+    if self.watch and self.source.value != 'real image':
+        self.watch.refresh()
+        x, _ = self.watch.frame(self.progress.value * self.watch.of // 100)
+        if x is not None: return x[self.which.value % len(x)], 'image being recovered'
+    return self.images[self.which.value], 'real image'
 
-    def once(self):
-        "Draw everything for the present controls"
-        shown = [self.one, self.two] if self.both.value else [self.one]
-        (self.two.box.remove_class if self.both.value else self.two.box.add_class)('ddnb-hidden')
-        (x, what), progress = self.image(), self.progress.value / 100
-        self.pictures.value = ''.join(self._pictures(c, x, what, progress, 200 if len(shown) == 1 else 180) for c in shown)
-        self.curves.value = self._curves(shown, x.shape[-1])
-        self.code.value = ''.join(f'<div>to paste: <code style="user-select:all">CDA(schedule={escape(expression(c.schedule))})</code></div>' for c in shown)
+@patch
+def once(self: SchedulePanel):
+    "Draw everything for the present controls"
+    shown = [self.one, self.two] if self.both.value else [self.one]
+    (self.two.box.remove_class if self.both.value else self.two.box.add_class)('ddnb-hidden')
+    (x, what), progress = self.image(), self.progress.value / 100
+    self.pictures.value = ''.join(self._pictures(c, x, what, progress, 200 if len(shown) == 1 else 180) for c in shown)
+    self.curves.value = self._curves(shown, x.shape[-1])
+    self.code.value = ''.join(f'<div>to paste: <code style="user-select:all">CDA(schedule={escape(expression(c.schedule))})</code></div>' for c in shown)
 
-    def _pictures(self, c, x, what, progress, side) -> str:
-        size, (lo, hi) = x.shape[-1], c.schedule(min(progress, 1 - 1e-9))
-        boxes, many = (sample_boxes(c.schedule, progress, n, size, self.seed) for n in (self.count.value, 500))
-        head = lambda t: f'<div class="ddnb-head">{t}</div>'
-        return f'<div style="display:flex;gap:14px;margin-bottom:12px"><div>{head(f"{len(boxes)} crops of {lo:.2f}–{hi:.2f}, {what}")}{boxes_over(x, boxes, side)}</div><div>{head("centres of 500 crops")}{heat(centres(many, size)**.5, c.colour, side, "centres of 500 crops")}</div></div>'
+@patch
+def _pictures(self: SchedulePanel, c, x, what, progress, side) -> str:
+    size, (lo, hi) = x.shape[-1], c.schedule(min(progress, 1 - 1e-9))
+    boxes, many = (sample_boxes(c.schedule, progress, n, size, self.seed) for n in (self.count.value, 500))
+    head = lambda t: f'<div class="ddnb-head">{t}</div>'
+    return f'<div style="display:flex;gap:14px;margin-bottom:12px"><div>{head(f"{len(boxes)} crops of {lo:.2f}–{hi:.2f}, {what}")}{boxes_over(x, boxes, side)}</div><div>{head("centres of 500 crops")}{heat(centres(many, size)**.5, c.colour, side, "centres of 500 crops")}</div></div>'
 
-    def _curves(self, shown, size) -> str:
-        found = [(c, self._known(c.schedule, size)) for c in shown]
-        band, name = lambda c: [(i, *c.schedule(min(i / 100, 1 - 1e-9))) for i in range(101)], lambda c: c.kind.value
-        draw = lambda shapes, title, words=None: chart(shapes, title, (0, 100), (0, 1), now=self.progress.value, words=words, height=132 if words else 112)
-        return (''.join(draw([Band(band(c), c.colour), Line('≥', [p[:2] for p in band(c)], c.colour)], f'area of the crops, share of the image: {name(c)}') for c in shown)
-                + draw([Line('', [(100 * p, m) for p, m, _ in f], c.colour) for c, f in found], 'mean area of a crop, share of the image')
-                + draw([Line('', [(100 * p, s) for p, _, s in f], c.colour) for c, f in found], 'crops that are the whole image, share', '% of run'))
+@patch
+def _curves(self: SchedulePanel, shown, size) -> str:
+    found = [(c, self._known(c.schedule, size)) for c in shown]
+    band, name = lambda c: [(i, *c.schedule(min(i / 100, 1 - 1e-9))) for i in range(101)], lambda c: c.kind.value
+    draw = lambda shapes, title, words=None: chart(shapes, title, (0, 100), (0, 1), now=self.progress.value, words=words, height=132 if words else 112)
+    return (''.join(draw([Band(band(c), c.colour), Line('≥', [p[:2] for p in band(c)], c.colour)], f'area of the crops, share of the image: {name(c)}') for c in shown)
+            + draw([Line('', [(100 * p, m) for p, m, _ in f], c.colour) for c, f in found], 'mean area of a crop, share of the image')
+            + draw([Line('', [(100 * p, s) for p, _, s in f], c.colour) for c, f in found], 'crops that are the whole image, share', '% of run'))
 
-    def _known(self, schedule, size):
-        if (schedule, size) not in self._facts: self._facts = dict(list(self._facts.items())[-20:]) | {(schedule, size): crop_facts(schedule, size)}
-        return self._facts[schedule, size]
+@patch
+def _known(self: SchedulePanel, schedule, size):
+    if (schedule, size) not in self._facts: self._facts = dict(list(self._facts.items())[-20:]) | {(schedule, size): crop_facts(schedule, size)}
+    return self._facts[schedule, size]

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['Selection', 'captioned', 'supply', 'SelectionPanel']
 
-# %% ../nbs/31_selection_panel.ipynb #614e7319
+# %% ../nbs/31_selection_panel.ipynb #70de9cff
 from functools import cached_property
 import ipywidgets as W, numpy as np, torch
 from PIL import Image
-from .basics import InputError, check, escape, load_tensors, png_uri, tiles
+from .basics import InputError, check, escape, load_tensors, patch, png_uri, tiles
 from .config import find_class, load_state
 from .load import reload
 from .panel_parts import button, html, row
@@ -69,7 +69,7 @@ def supply(candidates: list, need: list, classes: list, most: int = 20) -> str: 
         rows.append(f'<div style="display:flex;align-items:center;height:15px;font-size:11px"><span style="width:74px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;text-align:right;padding-right:6px">{escape(classes[c])}</span><span style="position:relative;width:150px;height:9px"><i style="position:absolute;height:9px;width:{150 * have / top:.0f}px;background:{AMBER};opacity:.6"></i><i style="position:absolute;left:{150 * want / top:.0f}px;height:11px;top:-1px;border-left:1px solid"></i></span><span style="padding-left:8px">{have}{short}</span></div>')
     return '<div class="ddnb-head">candidates of each class (line: wanted)</div>' + ''.join(rows)
 
-# %% ../nbs/31_selection_panel.ipynb #3d6babfd
+# %% ../nbs/31_selection_panel.ipynb #b4729fd6
 class SelectionPanel(Panel, shows=('CCFS',)):
     "A selection of real images: difficulty and choice by phase, filters' accuracy, supply of each class; click a bar to see its images"
     bins = 24
@@ -102,51 +102,58 @@ class SelectionPanel(Panel, shows=('CCFS',)):
         return self.found.train.index[torch.tensor(self._places, dtype=torch.long)].tolist() if self.bin is not None else []
     _places = ()
 
-    def paint(self, at: int):
-        "Show the phases that were done at step `at`"
-        phases = [r for r in self.found.records][:max(1, (self.watches[0].at(at, 'all') or {}).get('phase', 1))] # the event that ends a phase tells its filter's accuracies
-        key = (len(phases), self.bin, self.kind.value, self.only.value)
-        if not phases or key == self._shown: return
-        self._shown, hard = key, self.found.harder
-        if hard is None: self.stack.add_class('ddnb-hidden'); self.strip.value = '<div class="ddnb-quiet">This selection went by the scores of each filter, which no folder keeps: there is no histogram of all images.</div>'
-        else: self._histogram(phases, hard)
-        self.known.value = self._accuracy(phases)
-        self.supply.value = supply(phases[-1]['candidates'], phases[-1]['need'], self.classes[0])
-        self.typical.value = self._typical(phases)
+# %% ../nbs/31_selection_panel.ipynb #c6734b19
+@patch
+def paint(self: SelectionPanel, at: int):
+    "Show the phases that were done at step `at`"
+    phases = [r for r in self.found.records][:max(1, (self.watches[0].at(at, 'all') or {}).get('phase', 1))] # the event that ends a phase tells its filter's accuracies
+    key = (len(phases), self.bin, self.kind.value, self.only.value)
+    if not phases or key == self._shown: return
+    self._shown, hard = key, self.found.harder
+    if hard is None: self.stack.add_class('ddnb-hidden'); self.strip.value = '<div class="ddnb-quiet">This selection went by the scores of each filter, which no folder keeps: there is no histogram of all images.</div>'
+    else: self._histogram(phases, hard)
+    self.known.value = self._accuracy(phases)
+    self.supply.value = supply(phases[-1]['candidates'], phases[-1]['need'], self.classes[0])
+    self.typical.value = self._typical(phases)
 
-    def _histogram(self, phases, hard):
-        edges = np.histogram_bin_edges(hard.numpy(), self.bins)
-        labels = self.found.train.labels.cpu()
-        mine = torch.ones(len(hard), dtype=torch.bool) if self.kind.value < 0 else labels == self.kind.value
-        count = lambda places: np.histogram(hard[places].numpy(), edges)[0].tolist()
-        picked = [torch.tensor([p for p in r['places'] if mine[p]], dtype=torch.long) for r in phases]
-        self.plot.value = histogram(count(mine.nonzero().flatten()), {f'phase {i}': count(p) for i, p in enumerate(picked, 1)}, edges.tolist(), f'difficulty of {int(mine.sum()):,} real images, and what each phase chose', 'score', chosen=self.bin)
-        if self.bin is None: self.strip.value = '<div class="ddnb-quiet">Click a bar to see its images.</div>'; return
-        inside = mine & (hard >= float(edges[self.bin])) & ((hard < float(edges[self.bin + 1])) if self.bin < self.bins - 1 else True)
-        chosen = {int(p): i for i, r in enumerate(phases, 1) for p in r['places']}
-        places = [int(p) for p in inside.nonzero().flatten()[hard[inside].argsort()]]
-        self._places = [p for p in places if p in chosen] if self.only.value == 'chosen ones' else places
-        shown = (sorted(self._places, key=lambda p: p not in chosen))[:24]
-        self.strip.value = f'<div class="ddnb-head">{len(self._places):,} images with a score of {brief(edges[self.bin])} to {brief(edges[self.bin + 1])}, {len(shown)} shown, chosen ones first</div>' + captioned(self.found.train.images[shown], self._captions(shown, chosen, len(phases)))
+@patch
+def _accuracy(self: SelectionPanel, phases) -> str:
+    lines = [Line(n, [(i, r[k]) for i, r in enumerate(phases, 1) if k in r], c) for k, n, c in (('all', 'real', AMBER), ('unselected', 'unchosen', GREY), ('test', 'test', BLUE))]
+    return chart([l for l in lines if l.points], "accuracy of each phase's filter", (1, max(2, len(phases))), now=len(phases), words='phase', height=150)
 
-    def _captions(self, places, chosen, phase) -> list:
-        name, labels, x = lambda c: escape(str(self.classes[0][int(c)])), self.found.train.labels, self.found.train.images[places]
-        answers, teacher = {p: a for p in {*chosen.values(), phase} if (a := self.found.answers(p)) is not None}, None
-        try: self._judge = self._judge or judge_of(self.found.run); teacher = self._judge.logits(x).argmax(1)
-        except InputError: pass
-        def said(i, p):
-            j = chosen.get(p, phase) # the filter that was asked when it was chosen, else the latest
-            return f'<b>{name(labels[p])}</b> {brief(float(self.found.harder[p]))}' + (f'<br>filter {j}: {name(answers[j][p])}' if j in answers else '') + (f'<br>teacher: {name(teacher[i])}' if teacher is not None else '') + (f'<br><span style="border-bottom:2px solid {AMBER}">phase {j}</span>' if p in chosen else '')
-        return [said(i, p) for i, p in enumerate(places)]
+@patch
+def _typical(self: SelectionPanel, phases) -> str:
+    "Easiest, median and hardest choice of the class in view (or of all), phase by phase"
+    train, out = self.found.train, []
+    for i, r in enumerate(phases, 1):
+        mine = sorted((s, p) for s, p in zip(r['scores'], r['places']) if self.kind.value < 0 or train.labels[p] == self.kind.value)
+        if mine: out += [(f'phase {i}, {what} {brief(mine[k][0])}', mine[k][1]) for what, k in (('easiest', 0), ('median', len(mine) // 2), ('hardest', -1))]
+    return '<div class="ddnb-head">easiest, median and hardest choice of each phase</div>' + captioned(train.images[[p for _, p in out]], [escape(t) for t, _ in out]) if out else ''
 
-    def _accuracy(self, phases) -> str:
-        lines = [Line(n, [(i, r[k]) for i, r in enumerate(phases, 1) if k in r], c) for k, n, c in (('all', 'real', AMBER), ('unselected', 'unchosen', GREY), ('test', 'test', BLUE))]
-        return chart([l for l in lines if l.points], "accuracy of each phase's filter", (1, max(2, len(phases))), now=len(phases), words='phase', height=150)
+# %% ../nbs/31_selection_panel.ipynb #cef0c9fc
+@patch
+def _histogram(self: SelectionPanel, phases, hard):
+    edges = np.histogram_bin_edges(hard.numpy(), self.bins)
+    labels = self.found.train.labels.cpu()
+    mine = torch.ones(len(hard), dtype=torch.bool) if self.kind.value < 0 else labels == self.kind.value
+    count = lambda places: np.histogram(hard[places].numpy(), edges)[0].tolist()
+    picked = [torch.tensor([p for p in r['places'] if mine[p]], dtype=torch.long) for r in phases]
+    self.plot.value = histogram(count(mine.nonzero().flatten()), {f'phase {i}': count(p) for i, p in enumerate(picked, 1)}, edges.tolist(), f'difficulty of {int(mine.sum()):,} real images, and what each phase chose', 'score', chosen=self.bin)
+    if self.bin is None: self.strip.value = '<div class="ddnb-quiet">Click a bar to see its images.</div>'; return
+    inside = mine & (hard >= float(edges[self.bin])) & ((hard < float(edges[self.bin + 1])) if self.bin < self.bins - 1 else True)
+    chosen = {int(p): i for i, r in enumerate(phases, 1) for p in r['places']}
+    places = [int(p) for p in inside.nonzero().flatten()[hard[inside].argsort()]]
+    self._places = [p for p in places if p in chosen] if self.only.value == 'chosen ones' else places
+    shown = (sorted(self._places, key=lambda p: p not in chosen))[:24]
+    self.strip.value = f'<div class="ddnb-head">{len(self._places):,} images with a score of {brief(edges[self.bin])} to {brief(edges[self.bin + 1])}, {len(shown)} shown, chosen ones first</div>' + captioned(self.found.train.images[shown], self._captions(shown, chosen, len(phases)))
 
-    def _typical(self, phases) -> str:
-        "Easiest, median and hardest choice of the class in view (or of all), phase by phase"
-        train, out = self.found.train, []
-        for i, r in enumerate(phases, 1):
-            mine = sorted((s, p) for s, p in zip(r['scores'], r['places']) if self.kind.value < 0 or train.labels[p] == self.kind.value)
-            if mine: out += [(f'phase {i}, {what} {brief(mine[k][0])}', mine[k][1]) for what, k in (('easiest', 0), ('median', len(mine) // 2), ('hardest', -1))]
-        return '<div class="ddnb-head">easiest, median and hardest choice of each phase</div>' + captioned(train.images[[p for _, p in out]], [escape(t) for t, _ in out]) if out else ''
+@patch
+def _captions(self: SelectionPanel, places, chosen, phase) -> list:
+    name, labels, x = lambda c: escape(str(self.classes[0][int(c)])), self.found.train.labels, self.found.train.images[places]
+    answers, teacher = {p: a for p in {*chosen.values(), phase} if (a := self.found.answers(p)) is not None}, None
+    try: self._judge = self._judge or judge_of(self.found.run); teacher = self._judge.logits(x).argmax(1)
+    except InputError: pass
+    def said(i, p):
+        j = chosen.get(p, phase) # the filter that was asked when it was chosen, else the latest
+        return f'<b>{name(labels[p])}</b> {brief(float(self.found.harder[p]))}' + (f'<br>filter {j}: {name(answers[j][p])}' if j in answers else '') + (f'<br>teacher: {name(teacher[i])}' if teacher is not None else '') + (f'<br><span style="border-bottom:2px solid {AMBER}">phase {j}</span>' if p in chosen else '')
+    return [said(i, p) for i, p in enumerate(places)]

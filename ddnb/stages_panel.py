@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['ORDER_COLOURS', 'order_line', 'orders_charts', 'partition_chart', 'saturation', 'detail', 'StagesPanel']
 
-# %% ../nbs/31_stages_panel.ipynb #afe2c794
+# %% ../nbs/31_stages_panel.ipynb #0d1cb804
 from functools import cached_property
 import ipywidgets as W, torch
 from torch import Tensor
-from .basics import check, escape, read_json, to_unit
+from .basics import check, escape, patch, read_json, to_unit
 from .config import find_class
 from .panel_parts import Grid, html, row
 from .panels import Panel
@@ -57,7 +57,7 @@ def detail(x: torch.Tensor) -> float:
     within = lambda t: (t - t.mean((2, 3), keepdim=True)).square().mean().item()
     return 1 - within(torch.nn.functional.avg_pool2d(x, 2)) / max(within(x), 1e-12)
 
-# %% ../nbs/31_stages_panel.ipynb #ac312722
+# %% ../nbs/31_stages_panel.ipynb #0f7dce97
 class StagesPanel(Panel, shows=('PDD',)):
     "A run in stages: one grid a stage, what each was conditioned on, loss and step size with stage borders"
     def build(self) -> W.Widget:
@@ -111,32 +111,36 @@ class StagesPanel(Panel, shows=('PDD',)):
         "Stage → its last event with images at or before `at`"
         return {e['stage']: e for e in list(self.watches[0].run.events) if 'preview' in e and 'stage' in e and e['step'] <= at}
 
-    def paint(self, at: int):
-        "Show every stage as it was at step `at`"
-        watch, shown = self.watches[0], self.ends(at)
-        for k, (head, grid, foot) in enumerate(zip(self.heads, self.grids, self.feet), self.first):
-            e = shown.get(k)
-            head.value = f'<div style="border-top:1px solid;border-left:1px solid;border-right:1px solid;height:4px"></div><b>stage {k}</b> · {self.given(k)}'
-            if e is None: grid.box.add_class('ddnb-hidden'); foot.value = 'not begun'; grid._key = None; continue
-            grid.box.remove_class('ddnb-hidden')
-            x, _ = watch.frame(e['step'])
-            grid.show(x, self.labels(e, len(x)), self.classes[0], width=max(150, 1040 // len(self.grids)), height=400, key=e['preview'])
-            foot.value = self.foot(e, x)
-        self.chart.value, self.accuracy.value = self.charts(at), self._known()
+# %% ../nbs/31_stages_panel.ipynb #d0ff7b63
+@patch
+def paint(self: StagesPanel, at: int):
+    "Show every stage as it was at step `at`"
+    watch, shown = self.watches[0], self.ends(at)
+    for k, (head, grid, foot) in enumerate(zip(self.heads, self.grids, self.feet), self.first):
+        e = shown.get(k)
+        head.value = f'<div style="border-top:1px solid;border-left:1px solid;border-right:1px solid;height:4px"></div><b>stage {k}</b> · {self.given(k)}'
+        if e is None: grid.box.add_class('ddnb-hidden'); foot.value = 'not begun'; grid._key = None; continue
+        grid.box.remove_class('ddnb-hidden')
+        x, _ = watch.frame(e['step'])
+        grid.show(x, self.labels(e, len(x)), self.classes[0], width=max(150, 1040 // len(self.grids)), height=400, key=e['preview'])
+        foot.value = self.foot(e, x)
+    self.chart.value, self.accuracy.value = self.charts(at), self._known()
 
-    def foot(self, e: dict, x) -> str: # an event with images; those images
-        "Facts of a stage: last step size, saturation, detail, and what the method measured"
-        if e['preview'] not in self._facts: self._facts = dict(list(self._facts.items())[-200:]) | {e['preview']: (saturation(x), detail(x))}
-        s, d = self._facts[e['preview']]
-        measured = {k: v for k, v in e.items() if 'accuracy' in k and isinstance(v, (int, float))}
-        sizes = [f['step_size'] for f in list(self.watches[0].run.events) if 'step_size' in f and f['stage'] == e['stage'] and f['step'] <= e['step']]
-        rows = {'step size': sizes[-1] if sizes else None, 'saturation': s if s > 1e-4 else None, 'detail': d, **measured} # grey images have none
-        return '<br>'.join(f'{escape(k)} {brief(v)}' for k, v in rows.items() if v is not None)
+@patch
+def foot(self: StagesPanel, e: dict, x) -> str: # an event with images; those images
+    "Facts of a stage: last step size, saturation, detail, and what the method measured"
+    if e['preview'] not in self._facts: self._facts = dict(list(self._facts.items())[-200:]) | {e['preview']: (saturation(x), detail(x))}
+    s, d = self._facts[e['preview']]
+    measured = {k: v for k, v in e.items() if 'accuracy' in k and isinstance(v, (int, float))}
+    sizes = [f['step_size'] for f in list(self.watches[0].run.events) if 'step_size' in f and f['stage'] == e['stage'] and f['step'] <= e['step']]
+    rows = {'step size': sizes[-1] if sizes else None, 'saturation': s if s > 1e-4 else None, 'detail': d, **measured} # grey images have none
+    return '<br>'.join(f'{escape(k)} {brief(v)}' for k, v in rows.items() if v is not None)
 
-    def charts(self, at: int) -> str:
-        "Loss, step size and what else the run measured, with stage borders, as one HTML string"
-        events, of = list(self.watches[0].run.events), self.watches[0].of
-        borders = tuple(b['step'] for a, b in zip(events, events[1:]) if a.get('stage') != b.get('stage'))
-        keys = [k for k in ('loss', 'step_size') if any(k in e for e in events)] + sorted({k for e in events for k in e if 'accuracy' in k})
-        draw = lambda k: chart(self.lines(k), self.words.get(k, k.replace('_', ' ')), (0, of), log=k == 'loss', now=at, marks=borders, words='step' if k == keys[-1] else None, height=132 if k == keys[-1] else 112)
-        return '<div style="display:flex;flex-wrap:wrap;gap:0 24px">' + ''.join(map(draw, keys)) + '</div>'
+@patch
+def charts(self: StagesPanel, at: int) -> str:
+    "Loss, step size and what else the run measured, with stage borders, as one HTML string"
+    events, of = list(self.watches[0].run.events), self.watches[0].of
+    borders = tuple(b['step'] for a, b in zip(events, events[1:]) if a.get('stage') != b.get('stage'))
+    keys = [k for k in ('loss', 'step_size') if any(k in e for e in events)] + sorted({k for e in events for k in e if 'accuracy' in k})
+    draw = lambda k: chart(self.lines(k), self.words.get(k, k.replace('_', ' ')), (0, of), log=k == 'loss', now=at, marks=borders, words='step' if k == keys[-1] else None, height=132 if k == keys[-1] else 112)
+    return '<div style="display:flex;flex-wrap:wrap;gap:0 24px">' + ''.join(map(draw, keys)) + '</div>'

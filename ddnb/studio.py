@@ -23,7 +23,7 @@ from .protocols import PROTOCOLS, Scores, evaluate, protocol
 from .run import Run
 from .train import SQUEEZE, Squeeze, Teacher, family, squeeze
 
-# %% ../nbs/32_studio.ipynb #c53e217d
+# %% ../nbs/32_studio.ipynb #4ba45163
 METHODS, TABS = dict(CDA=CDA, PDD=PDD, CCFS=CCFS), dict(CDA='Recover', PDD='Stages', CCFS='Select')
 NOBODY, OWN = 'none: real images only', "each filter's own"
 MEASURED = ('margin', 'el2n', 'entropy', 'loss') # scores that one pass of the teacher gives
@@ -42,60 +42,6 @@ class Studio(Painted):
         self.begin()
 
     def _do(self, text, tip, f): return button(text, tip, lambda: self.work(f))
-
-    def _left(self) -> W.Widget:
-        self.data = W.Combobox(value='digits', options=['digits', 'cifar10', 'cifar100', 'tiny-imagenet'], description='data', tooltip='A data set or a folder of class folders', **WIDE)
-        self.epochs = W.IntText(40, description='epochs', tooltip='Epochs of the teacher', **WIDE)
-        self.saved = W.Text(description='or load', placeholder='folder of a teacher', tooltip='A folder that teacher.save wrote', **WIDE)
-        self.kind = W.Dropdown(options=list(METHODS), description='method', **WIDE)
-        self.kind.observe(lambda _: self.choose(), 'value')
-        self.place, self.begins = W.VBox([]), W.Dropdown(options=[NOBODY], description='begins with', tooltip='The distilled set that real images are added to', **WIDE)
-        self.score = W.Combobox(value='margin', options=[*MEASURED, 'forgetting', OWN], description='difficulty', tooltip='How hard each real image is', **WIDE)
-        self._chosen = lambda _: self._share()
-        self.begins.observe(self._chosen, 'value')
-        parts = [html('<b>1 · data and teacher</b>'), self.data, self.epochs, self._do('Train a teacher', 'Squeeze the data into a network', self.train), self.saved, self._do('Load it', 'Read a saved teacher', self.load_teacher), self.facts,
-                 html('<b>2 · method</b>'), self.kind, self.hint, self.place, self._do('What would it cost?', 'Time a few steps', self.dry_run), self.cost, html('<b>3 · go</b>'), self._do('▶ Start', 'Start the run', self.start)]
-        return W.VBox(parts, layout=W.Layout(width='340px', flex='none', align_items='flex-start', grid_gap='3px'))
-
-    def _tabs(self) -> W.Widget:
-        self.judge, self.repeats, self.students = W.Dropdown(options=list(PROTOCOLS), description='protocol', **WIDE), W.IntText(3, description='repeats', **WIDE), W.IntText(0, description='epochs', tooltip="0: the protocol's own; anything else shows in its name", **WIDE)
-        self.format, self.target = W.Dropdown(options=list(EXPORTS), description='format', **WIDE), W.Text('export', description='folder', **WIDE)
-        for w in (self.data, self.epochs, self.saved, self.score, self.judge, self.repeats, self.students, self.format, self.target): w.observe(lambda _: self.wake(), 'value')
-        self.places = {'Teacher': W.VBox([html('No teacher yet: press “Train a teacher”.')])} | {tab: W.VBox([html(f'Nothing to see yet: choose {name} on the left and press “Start”.')]) for name, tab in TABS.items()}
-        score = W.VBox([self.judge, self.repeats, self.students, self._do('Judge', 'Train students on the set and on random real images, test them', self.evaluate_set), self.scores])
-        export = W.VBox([self.format, self.target, self._do('Export', 'Write the set for other programs', self.export)])
-        self.tabs = W.Tab([*self.places.values(), score, export, self.code], titles=[*self.places, 'Scores', 'Export', 'Code'], layout=W.Layout(flex='1 1 560px', min_width='0'))
-        return self.tabs
-
-    def work(self, f): # a function without arguments
-        "Do something that takes a while, in a thread, one at a time; errors are shown"
-        def go():
-            if not self._busy.acquire(blocking=False): self.say('One thing at a time: press again when this is done.'); return
-            try: f()
-            except InputError as e: self.note = e
-            except Exception as e: self.note = InputError(f'{type(e).__name__}: {e}', 'see the settings on the left')
-            finally: self._busy.release(); self.wake()
-        threading.Thread(target=go, daemon=True, name='ddnb studio').start()
-
-    def say(self, text: str): "Show a `text` above the steps"; self.note = text; self.wake()
-    def failed(self, error): "Say that something could not be drawn"; self.said.value = complaint(error if isinstance(error, InputError) else InputError(str(error), 'change the setting that it names'))
-    def pace(self) -> float: "A look every two seconds, for sets that runs have made"; return 2.
-
-    def once(self):
-        "Show what is known"
-        self.said.value = complaint(self.note) if isinstance(self.note, InputError) else escape(self.note)
-        self.facts.value = '<br>'.join(escape(str(x)) for x in (self.real and self.real.train, self.teacher) if x)
-        names = [NOBODY, *sorted(p.parent.name for p in self.folder.glob('*/result') if p.parent.name.startswith(('cda-', 'pdd-')))]
-        if names != list(self.begins.options): self._offer(names)
-        self.code.value = f'<pre style="user-select:all;font-size:12px;white-space:pre-wrap">{escape(self.script)}</pre>'
-
-    def _offer(self, names):
-        "Offer these sets; the newest is chosen where none was"
-        chosen = self.begins.value
-        self.begins.unobserve(self._chosen, 'value')
-        self.begins.options, self.begins.value = names, names[-1] if chosen == NOBODY else chosen
-        self.begins.observe(self._chosen, 'value')
-        if self.begins.value != chosen: self._share()
 
     @property
     def form(self) -> Form:
@@ -120,7 +66,73 @@ class Studio(Painted):
 
 _TABS_STYLE = '<style>.ddnb .widget-tab > .lm-TabBar .lm-TabBar-tab { min-width: 0; flex: 0 1 auto; padding: 0 12px }</style>'
 
-# %% ../nbs/32_studio.ipynb #ecb200db
+# %% ../nbs/32_studio.ipynb #2a299a29
+@patch
+def _left(self: Studio) -> W.Widget:
+    self.data = W.Combobox(value='digits', options=['digits', 'cifar10', 'cifar100', 'tiny-imagenet'], description='data', tooltip='A data set or a folder of class folders', **WIDE)
+    self.epochs = W.IntText(40, description='epochs', tooltip='Epochs of the teacher', **WIDE)
+    self.saved = W.Text(description='or load', placeholder='folder of a teacher', tooltip='A folder that teacher.save wrote', **WIDE)
+    self.kind = W.Dropdown(options=list(METHODS), description='method', **WIDE)
+    self.kind.observe(lambda _: self.choose(), 'value')
+    self.place, self.begins = W.VBox([]), W.Dropdown(options=[NOBODY], description='begins with', tooltip='The distilled set that real images are added to', **WIDE)
+    self.score = W.Combobox(value='margin', options=[*MEASURED, 'forgetting', OWN], description='difficulty', tooltip='How hard each real image is', **WIDE)
+    self._chosen = lambda _: self._share()
+    self.begins.observe(self._chosen, 'value')
+    parts = [html('<b>1 · data and teacher</b>'), self.data, self.epochs, self._do('Train a teacher', 'Squeeze the data into a network', self.train), self.saved, self._do('Load it', 'Read a saved teacher', self.load_teacher), self.facts,
+             html('<b>2 · method</b>'), self.kind, self.hint, self.place, self._do('What would it cost?', 'Time a few steps', self.dry_run), self.cost, html('<b>3 · go</b>'), self._do('▶ Start', 'Start the run', self.start)]
+    return W.VBox(parts, layout=W.Layout(width='340px', flex='none', align_items='flex-start', grid_gap='3px'))
+
+@patch
+def _tabs(self: Studio) -> W.Widget:
+    self.judge, self.repeats, self.students = W.Dropdown(options=list(PROTOCOLS), description='protocol', **WIDE), W.IntText(3, description='repeats', **WIDE), W.IntText(0, description='epochs', tooltip="0: the protocol's own; anything else shows in its name", **WIDE)
+    self.format, self.target = W.Dropdown(options=list(EXPORTS), description='format', **WIDE), W.Text('export', description='folder', **WIDE)
+    for w in (self.data, self.epochs, self.saved, self.score, self.judge, self.repeats, self.students, self.format, self.target): w.observe(lambda _: self.wake(), 'value')
+    self.places = {'Teacher': W.VBox([html('No teacher yet: press “Train a teacher”.')])} | {tab: W.VBox([html(f'Nothing to see yet: choose {name} on the left and press “Start”.')]) for name, tab in TABS.items()}
+    score = W.VBox([self.judge, self.repeats, self.students, self._do('Judge', 'Train students on the set and on random real images, test them', self.evaluate_set), self.scores])
+    export = W.VBox([self.format, self.target, self._do('Export', 'Write the set for other programs', self.export)])
+    self.tabs = W.Tab([*self.places.values(), score, export, self.code], titles=[*self.places, 'Scores', 'Export', 'Code'], layout=W.Layout(flex='1 1 560px', min_width='0'))
+    return self.tabs
+
+# %% ../nbs/32_studio.ipynb #5226dc24
+@patch
+def work(self: Studio, f): # a function without arguments
+    "Do something that takes a while, in a thread, one at a time; errors are shown"
+    def go():
+        if not self._busy.acquire(blocking=False): self.say('One thing at a time: press again when this is done.'); return
+        try: f()
+        except InputError as e: self.note = e
+        except Exception as e: self.note = InputError(f'{type(e).__name__}: {e}', 'see the settings on the left')
+        finally: self._busy.release(); self.wake()
+    threading.Thread(target=go, daemon=True, name='ddnb studio').start()
+
+@patch
+def say(self: Studio, text: str): "Show a `text` above the steps"; self.note = text; self.wake()
+
+@patch
+def failed(self: Studio, error): "Say that something could not be drawn"; self.said.value = complaint(error if isinstance(error, InputError) else InputError(str(error), 'change the setting that it names'))
+
+@patch
+def pace(self: Studio) -> float: "A look every two seconds, for sets that runs have made"; return 2.
+
+@patch
+def once(self: Studio):
+    "Show what is known"
+    self.said.value = complaint(self.note) if isinstance(self.note, InputError) else escape(self.note)
+    self.facts.value = '<br>'.join(escape(str(x)) for x in (self.real and self.real.train, self.teacher) if x)
+    names = [NOBODY, *sorted(p.parent.name for p in self.folder.glob('*/result') if p.parent.name.startswith(('cda-', 'pdd-')))]
+    if names != list(self.begins.options): self._offer(names)
+    self.code.value = f'<pre style="user-select:all;font-size:12px;white-space:pre-wrap">{escape(self.script)}</pre>'
+
+@patch
+def _offer(self: Studio, names):
+    "Offer these sets; the newest is chosen where none was"
+    chosen = self.begins.value
+    self.begins.unobserve(self._chosen, 'value')
+    self.begins.options, self.begins.value = names, names[-1] if chosen == NOBODY else chosen
+    self.begins.observe(self._chosen, 'value')
+    if self.begins.value != chosen: self._share()
+
+# %% ../nbs/32_studio.ipynb #dd479b31
 @patch
 def choose(self: Studio):
     "Show the form of the chosen method"
@@ -139,6 +151,7 @@ def _share(self: Studio):
     elif alpha.value == 0: alpha.value = self.form.start.alpha
     self.wake()
 
+# %% ../nbs/32_studio.ipynb #49ce66f7
 @patch
 def difficulty(self: Studio, name: str): # one of `MEASURED`, 'forgetting', `OWN`, or the path of a published file
     "How hard each real image is, by that `name`; None for the filter's own score"
@@ -183,7 +196,7 @@ def _begin_code(self: Studio) -> tuple: # lines before the start; what stands in
         else ([f'hard    = one_pass(teacher, real.train)[{score!r}]'], 'hard')
     return [f'first   = {small}', *lines], f'first, teacher, real, {hard}'
 
-# %% ../nbs/32_studio.ipynb #fcfb5262
+# %% ../nbs/32_studio.ipynb #9a41435e
 @patch
 def read(self: Studio):
     "Load the data that the form names"
@@ -217,6 +230,7 @@ def load_teacher(self: Studio):
     self.teacher = Teacher.load(self.saved.value)
     self.say('The teacher is ready.')
 
+# %% ../nbs/32_studio.ipynb #eec84654
 @patch
 def dry_run(self: Studio):
     "Time a few steps"

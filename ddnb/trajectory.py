@@ -177,7 +177,7 @@ class MTT(Base):
         z, rate = yield from self.learn(stage, state, experts)
         return staged_set([z], [rate], real, self, self, [state.get('soft')])
 
-# %% ../nbs/12_trajectory.ipynb #b3c50e18
+# %% ../nbs/12_trajectory.ipynb #da84157d
 @patch
 def events(self: MTT, stage: Stage, trained: bool = False) -> int: # are there experts already?
     "Events of `learn`"
@@ -198,6 +198,7 @@ def learn(self: MTT, stage: Stage, state: dict, experts: Experts | None = None, 
     if self.soft: state['soft'] = self.last_words(stage, state['z'], trail)
     return self.done(stage, state), float(state['step_size'])
 
+# %% ../nbs/12_trajectory.ipynb #4d744fc5
 @patch
 def parts(self: MTT, stage: Stage) -> dict:
     "Parts of `learn` whose steps cost alike: name → (events, a stream of them to time)"
@@ -231,6 +232,7 @@ def seconds_each(stream, n: int) -> float:
     done = sum(1 for _ in zip(range(n), stream))
     return (time.monotonic() - began) / done if done else first
 
+# %% ../nbs/12_trajectory.ipynb #a8365a79
 @patch
 def _experts(self: MTT, stage: Stage, state: dict, total: int):
     "Trajectories from the stage's networks; finished groups are pieces of the run"
