@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['EXPORTERS', 'classes_of', 'arrange', 'encode', 'to_png', 'to_gif', 'to_html']
 
-# %% ../nbs/31_export.ipynb #04f0a458
+# %% ../nbs/31_export.ipynb #7a7a82aa
 import io, json
 from base64 import b64encode
 from pathlib import Path
-import numpy as np, torch
+import numpy as np
 from PIL import Image, ImageDraw
 from .basics import atomic, check, escape, load_tensors, to_bytes, write_text
 from .run import Run
-from .svg import LEFT, RIGHT, WIDTH, Line, brief, chart
+from .svg import LEFT, RIGHT, WIDTH, Line, chart
 
 # %% ../nbs/31_export.ipynb #84f6bed2
 def classes_of(run: Run) -> list:

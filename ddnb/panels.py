@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['Watch', 'speed', 'how_long', 'memory', 'sentence', 'RunBar', 'progress', 'complaint', 'TimeSlider', 'Panel']
 
-# %% ../nbs/31_panels.ipynb #917dab6b
+# %% ../nbs/31_panels.ipynb #ad88ca50
 import bisect, os, threading, time
 from functools import lru_cache
 from pathlib import Path
-import numpy as np, torch
+import torch
 import ipywidgets as W
 from PIL import Image
 from .basics import InputError, check, escape, patch, untile

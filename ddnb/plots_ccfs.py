@@ -6,9 +6,8 @@
 __all__ = ['records', 'filter_plot', 'as_harder', 'chosen_plot', 'where_plot', 'supply_plot', 'median_places', 'median_plot',
            'sweep_plot', 'strategy_table', 'agreement_plot']
 
-# %% ../nbs/33_plots_ccfs.ipynb #4a79ec46
+# %% ../nbs/33_plots_ccfs.ipynb #f96bb0cc
 import numpy as np, torch
-from torch import Tensor
 from .basics import check, escape
 from .images import DistilledSet
 from .protocols import CONTROL, spread

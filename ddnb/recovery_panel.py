@@ -5,13 +5,12 @@
 # %% auto #0
 __all__ = ['schedule_of', 'schedule_points', 'opinions', 'judge_of', 'RecoveryPanel']
 
-# %% ../nbs/31_recovery_panel.ipynb #49a49675
-import ipywidgets as W, numpy as np, torch
-from .augment import bounds
-from .basics import InputError, check, escape, patch
+# %% ../nbs/31_recovery_panel.ipynb #ead3cee8
+import ipywidgets as W, numpy as np
+from .basics import InputError, patch
 from .config import find_class, from_config
-from .panel_parts import button, html, row
-from .panels import Panel, Watch, complaint
+from .panel_parts import html, row
+from .panels import Panel, complaint
 from .run import Run
 from .svg import Band, Line, bars, chart
 

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['KINDS', 'crop_facts', 'sample_boxes', 'expression', 'ScheduleControls', 'SchedulePanel']
 
-# %% ../nbs/31_schedule_panel.ipynb #3431eaee
+# %% ../nbs/31_schedule_panel.ipynb #99ed33d9
 import ipywidgets as W, torch
-from .augment import Reversed, Schedule, bounds, constant, cosine, linear, random_boxes, reverse, step
+from .augment import Reversed, Schedule, constant, cosine, linear, random_boxes, reverse, step
 from .basics import check, escape, patch, seeded, to_unit
 from .load import load
 from .panel_parts import STYLE, Painted, button, html, row

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['Selection', 'captioned', 'supply', 'SelectionPanel']
 
-# %% ../nbs/31_selection_panel.ipynb #70de9cff
+# %% ../nbs/31_selection_panel.ipynb #eaa20fff
 from functools import cached_property
 import ipywidgets as W, numpy as np, torch
 from PIL import Image
 from .basics import InputError, check, escape, load_tensors, patch, png_uri, tiles
 from .config import find_class, load_state
 from .load import reload
-from .panel_parts import button, html, row
+from .panel_parts import html, row
 from .panels import Panel
 from .recovery_panel import judge_of
 from .svg import AMBER, BLUE, GREY, LEFT, Line, bin_width, brief, chart, histogram

@@ -6,14 +6,14 @@
 __all__ = ['GROUPS', 'STYLE', 'slug', 'Project', 'prose', 'entry_page', 'reference', 'page', 'source_page', 'names_page',
            'contents', 'build_site', 'dead_links']
 
-# %% ../nbs/39_site.ipynb #dcf51689
+# %% ../nbs/39_site.ipynb #a491774e
 import importlib.metadata, io, json, os, re, shutil, subprocess, tarfile, tempfile
 from configparser import ConfigParser
 from functools import cached_property
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from .basics import check, escape, write_json, write_text
+from .basics import check, write_json, write_text
 from .docs import directives, entries
 
 # %% ../nbs/39_site.ipynb #bb6c7f51

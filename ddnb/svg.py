@@ -6,13 +6,13 @@
 __all__ = ['WIDTH', 'LEFT', 'RIGHT', 'brief', 'ticks', 'Line', 'Band', 'place', 'thin', 'ink', 'text', 'shorten', 'chart', 'bars',
            'interval', 'bin_width', 'histogram', 'boxes_over', 'centres', 'heat']
 
-# %% ../nbs/30_svg.ipynb #b8fca310
+# %% ../nbs/30_svg.ipynb #d174515c
 import bisect, math
 from dataclasses import dataclass
 import numpy as np, torch
 from PIL import Image
-from .basics import check, escape, png_uri, tiles, to_bytes
-from .plots import AMBER, BLUE, GREY, VIOLET
+from .basics import escape, png_uri, tiles
+from .plots import AMBER, BLUE, GREY, VIOLET # for the panels too
 
 # %% ../nbs/30_svg.ipynb #368d0314
 def brief(v: float) -> str: # any number
