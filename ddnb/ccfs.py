@@ -4,20 +4,20 @@
 
 # %% auto #0
 __all__ = ['COARSE', 'FINE', 'TIES', 'SHORTAGE', 'REASONS', 'budgets', 'batch_for', 'candidates', 'fine_order', 'take_first',
-           'choose', 'CCFS', 'judged_by', 'check_inputs', 'Job', 'first_of_each']
+           'choose', 'CCFS', 'check_inputs', 'Job', 'first_of_each']
 
 # %% ../nbs/22_ccfs.ipynb #c997462f
 from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
-from .basics import check, patch, pick_device, seeded, to_unit
+from .basics import InputError, check, patch, pick_device, seeded, to_unit
 from .images import DistilledSet, check_classes, stratified
 from .load import RealData
 from .nets import make_net
-from .config import known, plain_value, to_config
+from .config import known, to_config
 from .run import Event, Method, versions
 from .train import Examples, Teacher, batch_slices, on_device, predict, train
-from .protocols import Protocol, protocol, teach
+from .protocols import protocol, teach
 from .difficulty import Difficulty, true_margin
 
 # %% ../nbs/22_ccfs.ipynb #4e7ccc19
@@ -96,7 +96,7 @@ def _published() -> dict:
         table[f'{data}-ipc{ipc}-notebook'] = table[data] = dict(tiny, ipc=ipc, alpha=alpha, sized=data != 'tiny-imagenet', protocol='ccfs')
     return table
 
-# %% ../nbs/22_ccfs.ipynb #6b40f982
+# %% ../nbs/22_ccfs.ipynb #cbfbc4c2
 @known
 @dataclass(frozen=True)
 class CCFS(Method):
@@ -124,6 +124,7 @@ class CCFS(Method):
             check(getattr(self, name) in ok, f'{name}={getattr(self, name)!r} is unknown', f'choose one of {list(ok)}')
         check(0 <= self.alpha <= 1, f'alpha={self.alpha} is no share', 'give the share of distilled images, 0 to 1')
         check(self.ipc >= 1 and self.phases >= 1, f'ipc={self.ipc}, phases={self.phases}', 'give at least 1 of each')
+        protocol(self.protocol)
         check(self.phases <= 1000, f'phases={self.phases}', 'give at most 1,000')
 
     def check(self, small=None, teacher=None, real=None, difficulty=None):
@@ -140,17 +141,6 @@ class CCFS(Method):
         if not any(job.ks): yield Event(1, 1, note='alpha leaves no real images to choose')
         return job.gather()
 
-# %% ../nbs/22_ccfs.ipynb #7963a148
-def judged_by(name, real=None) -> Protocol: # 'ccfs', 'ccfs(epochs=20, lr=0.05)' or a Protocol; the data, which pick the family
-    "The protocol of that name with the changes in its brackets. Raises `InputError` for what is unknown."
-    if isinstance(name, Protocol): return name
-    head, _, inside = str(name).partition('(')
-    parts = [part for part in inside.rstrip(')').replace(' ', '').split(',') if part]
-    check(all('=' in part for part in parts), f'the protocol {name!r} has a change without a name', "write 'ccfs(epochs=20)'")
-    said = dict(part.split('=', 1) for part in parts)
-    base = protocol(head, real)
-    return base.but(**{k: plain_value(v) for k, v in said.items()}) if said else base
-
 # %% ../nbs/22_ccfs.ipynb #af9fa3ea
 def check_inputs(method: CCFS, small, teacher, real, difficulty):
     "Raise `InputError` if the inputs of CCFS do not fit each other or the settings"
@@ -159,8 +149,9 @@ def check_inputs(method: CCFS, small, teacher, real, difficulty):
         check(isinstance(v, kind), f'CCFS needs {name}, it got {type(v).__name__}', f'{how}; CCFS(…).start(small, teacher, real)')
     check_classes(real.classes, teacher.classes)
     check((teacher.channels, teacher.size) == (real.channels, real.size), f'the teacher sees {teacher.channels}×{teacher.size}×{teacher.size} images, the data are {real.channels}×{real.size}×{real.size}', 'use a teacher that was trained on these data')
-    judged_by(method.protocol, real)
-    make_net(method.net or teacher.name, 2, real.channels, real.size)
+    protocol(method.protocol, real)
+    try: make_net(method.net or teacher.name, 2, real.channels, real.size)
+    except InputError as e: raise InputError(f'{e.problem}, and filters are networks by name', f"net='convnet3-w16-batch', say; {e.remedy}") from None
     distilled, ks = budgets(method.ipc, method.alpha, method.phases)
     if distilled: _check_distilled(small, distilled, method, real)
     counts = torch.bincount(real.train.labels.cpu(), minlength=len(real.classes))
@@ -184,7 +175,7 @@ class Job:
         self.distilled, self.ks = budgets(method.ipc, method.alpha, method.phases)
         self.teacher, self.train, self.classes = teacher.to(self.device), real.train.to(self.device), len(real.classes)
         self.done, self.pieces = state.setdefault('phases', {}), state.setdefault('pieces', {})
-        self.protocol = judged_by(method.protocol, real)
+        self.protocol = protocol(method.protocol, real)
         self.small, self.start_set = first_of_each(small, self.distilled, self.classes) if self.distilled else None, small
         self.labels = real.train.labels.cpu()
         if 'teacher' not in self.pieces: self.pieces['teacher'] = self._teachers_answers().short()

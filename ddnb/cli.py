@@ -214,7 +214,7 @@ def parser() -> argparse.ArgumentParser:
 # %% ../nbs/41_cli.ipynb #22f37466
 def _method_command(methods, name: str, cls):
     "`ddnb run NAME`"
-    text = cls.__doc__.strip()
+    text = cls.__doc__.strip().split('\n')[0]
     m = methods.add_parser(name, help=text, description=text)
     m.set_defaults(run_command=_run, method=name)
     if name in ('cda', 'ccfs'): m.add_argument('teacher', help="a teacher's folder, or torchvision:resnet18")

@@ -55,7 +55,13 @@ KNOWN = {} # 'ddnb.cda:CDA' → the class, for everything that may stand in a ru
 def known(cls): # a dataclass
     "Class decorator: objects of this class may be written to a run folder and made again from it"
     KNOWN[class_path(cls)] = cls
+    cls.__doc__ = _Help(cls.__doc__)
     return cls
+
+class _Help:
+    "A docstring that goes on with the settings: `help(CDA)` and `CDA?` tell what each is for. Their comments are read when somebody asks."
+    def __init__(self, first): self.first = first
+    def __get__(self, obj, cls): return '\n'.join([self.first or '', *([''] if (docs := param_docs(cls)) else []), *(f'{name}: {text}' for name, text in docs.items())])
 
 def find_class(path: str):
     "A class by the name in a run folder: one that was declared `known`, or one of ddnb's own"
@@ -81,12 +87,13 @@ def differences(ours, theirs, at=''): # two configurations; where in them we are
 
 # %% ../nbs/04_config.ipynb #a1e19925
 def param_docs(cls) -> dict: # a dataclass
-    "Name → comment of each parameter of a dataclass, from its source (none for a class without a source file)"
-    try: source = inspect.getsource(cls)
-    except OSError: return {} # a class typed at a prompt
-    found = re.findall(r'^    (\w+)\s*:[^#\n]*#\s*(.+)$', source, re.M)
-    names = {f.name for f in dataclasses.fields(cls)}
-    return {n: d.strip() for n, d in found if n in names}
+    "Name → comment of each parameter of a dataclass and of those it is derived from, from their source (none for a class without a source file)"
+    found, names = {}, {f.name for f in dataclasses.fields(cls)}
+    for c in reversed([c for c in cls.__mro__ if dataclasses.is_dataclass(c)]):
+        try: source = inspect.getsource(c)
+        except OSError: continue # a class typed at a prompt
+        found |= dict(re.findall(r'^    (\w+)\s*:[^#\n]*#\s*(.+)$', source, re.M))
+    return {n: d.strip() for n, d in found.items() if n in names}
 
 # %% ../nbs/04_config.ipynb #9fc6ac66
 _PLAIN = {int: ('a whole number', numbers.Integral), float: ('a number', numbers.Real), bool: ('True or False', bool), str: ('a text', str)}

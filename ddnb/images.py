@@ -111,7 +111,7 @@ def check_classes(ours, theirs, ours_name: str = 'the data', theirs_name: str = 
     first = lambda c: repr(c[i]) if i < len(c) else 'nothing'
     raise InputError(f'{ours_name} ({len(ours)} classes) and {theirs_name} ({len(theirs)} classes) disagree: '
                      f'at label {i} {ours_name} says {first(ours)}, {theirs_name} {first(theirs)}',
-                     'the classes are the same in another order: reorder one of them' if same else 'use the two that belong together')
+                     'the classes are the same in another order: reorder one of them, as the cookbook shows' if same else 'one of them has numbers for names: where they belong together, read_set(path, classes=real.classes)' if any(c == [str(k) for k in range(len(c))] for c in (ours, theirs)) else 'use the two that belong together')
 
 # %% ../nbs/00_images.ipynb #0423fde3
 @dataclass(eq=False)
@@ -367,6 +367,7 @@ def read_set(path, classes=None, mean=None, std=None, **options) -> DistilledSet
     if path.suffix == '.pt': return from_tensors(*_pair(_read_pt(path)), classes, mean, std, origin=path.name)
     if path.suffix == '.npz':
         with np.load(path, allow_pickle=False) as d: a = {k: d[k] for k in d.files}
+        check({'images', 'labels'} <= set(a), f'{str(path)!r} holds {sorted(a)}, a set wants images and labels', 'save it with these names: np.savez(path, images=…, labels=…)')
         return from_tensors(*_pair({k: torch.from_numpy(a[k]) for k in ('images', 'labels')}), classes, a.get('mean', mean), a.get('std', std), origin=path.name)
     check({'rows', 'columns'} <= set(options) and classes, f'{str(path)!r} is no set that can be read by itself', "give the folder of a run or a set; a picture of tiles needs read_set(path, classes, rows=…, columns=…)")
     return from_sheet(path, classes=classes, **options)

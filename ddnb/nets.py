@@ -6,7 +6,7 @@
 __all__ = ['NORMS', 'DEPTHS', 'ConvNet', 'adapt_stem', 'ScaledResNet', 'resnet', 'make_net']
 
 # %% ../nbs/02_nets.ipynb #eacc7682
-import re, threading
+import difflib, re, threading
 import torch, torchvision
 from torch import nn
 from .basics import InputError, check
@@ -93,9 +93,10 @@ def _build(name, classes, channels, size):
     if head in DEPTHS:
         check(widths is None or len(widths) == 1, f'network {name!r} takes one width, that of its first stage', f'{head}-w{(widths or [64])[0]}')
         return resnet(head, classes, channels, size, norm or 'batch', (widths or [64])[0])
-    check(widths is None, f'network {name!r} takes no widths', "convnets and ResNets do: 'convnet3-w64', 'resnet10-w16'")
     known = torchvision.models.list_models(module=torchvision.models)
-    check(head in known and norm is None, f'there is no network {name!r}', f"use 'convnet3', {list(DEPTHS)} (each with a width and a norm), or a classifier of torchvision such as 'mobilenet_v2', 'vgg11_bn', 'densenet121'")
+    near = difflib.get_close_matches(head, ['convnet3', *DEPTHS, *known], 1)
+    check(head in known, f'there is no network {name!r}', (f'did you mean {near[0]!r}? Else ' if near else '') + f"use 'convnet3', {list(DEPTHS)} (each with a width and a norm), or a classifier of torchvision such as 'mobilenet_v2', 'vgg11_bn', 'densenet121'")
+    check(widths is None and norm is None, f'network {name!r} takes no widths and no norm', "convnets and ResNets do: 'convnet3-w64', 'resnet10-w16'")
     extra = dict(image_size=size) if head.startswith('vit') else dict(aux_logits=False, init_weights=True) if head in ('googlenet', 'inception_v3') else {}
     return adapt_stem(torchvision.models.get_model(head, weights=None, num_classes=classes, **extra), channels, size <= 64 and not head.startswith('vit'))
 

@@ -83,6 +83,7 @@ def schedule_plot(schedules: dict,         # name → schedule
                   now: float | None = None # progress to mark, in [0, 1]
                   ) -> Plot:
     "Lower and upper bound of the crop's area over the run, one panel a schedule"
+    check(isinstance(schedules, dict), f'a {type(schedules).__name__} has no name', "schedule_plot({'cosine': cosine()})")
     fig, axes = plot(1, len(schedules), 2.4, 1.7, sharey=True)
     for ax, (name, s) in zip(axes[0], schedules.items()):
         b, t = bounds(s, 100), np.linspace(0, 100, 100)
@@ -119,6 +120,7 @@ def formation_plot(runs: dict,       # name → {step: images (n, C, S, S)}
                    places=None       # which images; None: five, spread evenly
                    ) -> Plot:
     "Some images of one or more runs at several steps of their formation"
+    check(isinstance(runs, dict) and all(isinstance(f, dict) for f in runs.values()), 'frames of runs come with names', "formation_plot({'recovered': run.frames()})")
     longest = max(max(f) for f in runs.values())
     steps = steps or [round(longest * q) for q in (0, .1, .25, .5, .75, 1)]
     n = min(len(next(iter(f.values()))) for f in runs.values())
@@ -135,6 +137,7 @@ def formation_plot(runs: dict,       # name → {step: images (n, C, S, S)}
 # %% ../nbs/30_plots.ipynb #d87fe6aa
 def grid_plot(small, columns: int = 10, rows: int = 20, title: str = '') -> Plot: # a set with images, labels and classes; images a class and classes at most
     "The first images of each class, a class a row"
+    check(hasattr(small, 'labels'), f'a {type(small).__name__} is not a set of images', 'grid_plot(real.train), grid_plot(small)')
     shown = range(min(rows, len(small.classes)))
     picks = [(small.labels == c).nonzero().flatten()[:columns].cpu() for c in shown]
     wide, size = max(1, max(len(p) for p in picks)), small.images.shape[-1]
@@ -167,6 +170,7 @@ def loss_plot(runs: dict,                       # name → recorded events (dict
               keys: dict | None = None          # event key → title; None: cross-entropy and BatchNorm mismatch
               ) -> Plot:
     "Recorded scalars over steps, one panel a quantity, one line a run, named at its end"
+    check(isinstance(runs, dict), f'a {type(runs).__name__} has no name', "loss_plot({'mine': run.events})")
     keys = keys or {'ce': 'cross-entropy of the crops', 'bn': 'BatchNorm mismatch'}
     fig, axes = plot(1, len(keys), 3.6, 2.)
     for ax, (k, title) in zip(axes[0], keys.items()):

@@ -50,7 +50,7 @@ def chosen_plot(mixed: DistilledSet) -> Plot:
         ax.plot(np.full((~by_rule).sum(), r['phase']), scores[~by_rule], 'x', color=GREY, ms=4)
     name = as_harder(mixed.provenance['difficulty']['name'])
     for c in ax.collections: c.set_edgecolor(AMBER)
-    ax.set(title=f'difficulty of the chosen ({name}; higher is harder)', xlabel='phase', xticks=[r['phase'] for r in rows])
+    ax.set(title=f'difficulty of the chosen ({name}: up is harder)', xlabel='phase', xticks=[r['phase'] for r in rows])
     return fig
 
 # %% ../nbs/33_plots_ccfs.ipynb #ecc35e04
@@ -63,7 +63,7 @@ def where_plot(mixed: DistilledSet, difficulty: Difficulty, bins: int = 40) -> P
     axes[0, 0].hist(difficulty.harder.numpy(), edges, color=GREY, alpha=.6)
     axes[0, 0].set(title='all real images')
     axes[1, 0].hist([r['scores'] for r in rows], edges, stacked=True, color=[(*_rgb(AMBER), (i + 1) / len(rows)) for i in range(len(rows))], label=[f'phase {r["phase"]}' for r in rows])
-    axes[1, 0].set(title=f'chosen in phase 1 (pale) to {len(rows)} (dark)', xlabel=f'difficulty ({as_harder(difficulty.name)}; higher is harder)')
+    axes[1, 0].set(title=f'chosen in phase 1 (pale) to {len(rows)} (dark)', xlabel=f'difficulty ({as_harder(difficulty.name)}: right is harder)')
     return fig
 
 def _rgb(colour): return tuple(int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5))

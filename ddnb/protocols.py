@@ -4,22 +4,22 @@
 
 # %% auto #0
 __all__ = ['PROTOCOLS', 'ORDERS', 'CONTROL', 'Protocol', 'protocol', 'random_real', 'lessons', 'examples', 'training', 'teach',
-           'student', 'Scores', 'row_name', 'control_of', 'spread', 'summary', 'scores_html', 'whole', 'evaluate',
-           'hlr', 'ior', 'label_robust_score']
+           'student', 'Scores', 'row_name', 'control_of', 'difference', 'spread', 'summary', 'scores_html', 'whole',
+           'evaluate', 'hlr', 'ior', 'label_robust_score']
 
 # %% ../nbs/06_protocols.ipynb #a409cdbe
 import itertools, math, statistics, time
 from dataclasses import asdict, dataclass, replace
 import torch
 from tqdm.auto import tqdm
-from .basics import check, escape, patch, pick_device, seeded, to_unit, write_json
+from .basics import InputError, check, escape, patch, pick_device, seeded, to_unit, write_json
 from .images import DistilledSet, ImageSet, check_classes
-from .config import check_names
+from .config import check_names, plain_value
 from .load import RealData
 from .nets import make_net
 from .whiten import make_space
 from .augment import open_mosaics
-from .train import SQUEEZE, Examples, Recipe, Teacher, accuracy, family, on_device, train
+from .train import SQUEEZE, Examples, Recipe, Teacher, accuracy, check_stats, family, on_device, train
 
 # %% ../nbs/06_protocols.ipynb #159c0711
 _HARD = Recipe(epochs=300, batch=256, lr=.01, weight_decay=5e-4, decay='halfway', crop='pad')
@@ -73,13 +73,17 @@ def for_set(self: Protocol, small, net: str) -> tuple: # a set; the student's na
     wants = training(small) if self.learned else {}
     return replace(self.on(net), space=wants.get('space', 'channels')), tuple(wants.get('rates', ()))
 
-def protocol(name, real: RealData | None = None) -> Protocol: # a name or a Protocol; real picks the family by image size
-    "The protocol of that name for these data. Raises `InputError` for an unknown name."
+def protocol(name, real: RealData | None = None) -> Protocol: # 'hard', 'ccfs(epochs=20, lr=0.05)' or a Protocol; real picks the family by image size
+    "The protocol of that name for these data, with the changes in its brackets. Raises `InputError` for what is unknown."
     if isinstance(name, Protocol): return name
-    check(name in PROTOCOLS, f'there is no protocol {name!r}', f'choose one of {list(PROTOCOLS)}, or make a Protocol(name, Recipe(…))')
-    table = PROTOCOLS[name]
+    head, _, inside = str(name).partition('(')
+    check(head in PROTOCOLS, f'there is no protocol {head!r}', f'choose one of {list(PROTOCOLS)}, or make a Protocol(name, Recipe(…))')
+    table = PROTOCOLS[head]
     keys = [real.name, family(real.name, real.size, SQUEEZE)] if real else ['cifar10']
-    return Protocol(name, next((table[k] for k in keys if k in table), next(iter(table.values()))))
+    changes = [part.partition('=') for part in inside.rstrip(')').replace(' ', '').split(',') if part]
+    check(all(eq for _, eq, _ in changes), f'the protocol {name!r} has a change without a name', f"write '{head}(epochs=20)'")
+    found = Protocol(head, next((table[k] for k in keys if k in table), next(iter(table.values()))))
+    return found.but(**{k: plain_value(v) for k, _, v in changes}) if changes else found
 
 _named_protocol = protocol # for `evaluate`, where `protocol` is an argument
 
@@ -158,6 +162,11 @@ def control_of(r: dict, rows) -> dict | None: # a row of `evaluate`; all rows th
     return next((c for c in rows if c['protocol'] == r['protocol'] and c['net'] == r['net'] and r['name'] in c.get('control_of', ())), None)
 
 # %% ../nbs/06_protocols.ipynb #88b69b72
+def difference(a: dict, b: dict) -> tuple[float, float]: # rows of `evaluate`
+    "Points that row `a` stands above row `b`, and the spread of that difference over students, 2·√(s_a² + s_b²), in points. A difference within its spread says nothing. Raises `InputError` for rows of a single student."
+    check(min(a['repeats'], b['repeats']) > 1, 'a row of one student has no spread', 'repeats=3')
+    return 100 * (a['mean'] - b['mean']), 200 * math.hypot(a['std'], b['std'])
+
 def spread(r: dict) -> str: # a row of `evaluate`
     "A row's accuracy as text: mean ± standard deviation (number of repeats)"
     return f'{r["mean"]:.3f} ± {r["std"]:.3f} (n = {r["repeats"]})' if r['repeats'] > 1 else f'{r["mean"]:.3f} (n = 1, no spread)'
@@ -230,7 +239,10 @@ def _check_evaluation(sets, real, teacher, protocols, repeats, nets):
     if teacher is not None:
         check_classes(real.classes, teacher.classes)
         check((teacher.channels, teacher.size) == (real.channels, real.size), f'the teacher sees {teacher.channels}×{teacher.size}×{teacher.size} images, the data are {real.channels}×{real.size}×{real.size}', 'use a teacher that was trained on these data, or load(…, size=)')
-    for n in nets: make_net(n, 2, real.channels, real.size) # names the unknown ones now
+    for n in nets:
+        check(isinstance(n, str), f'a student is a {type(n).__name__}', "students are networks by name: nets='convnet3-w16-batch', or a list of names")
+        try: make_net(n, 2, real.channels, real.size)
+        except InputError as e: raise InputError(f'{e.problem}, and students are networks by name', f"nets='convnet3-w16-batch', say; {e.remedy}") from None
 
 # %% ../nbs/06_protocols.ipynb #c769366b
 def evaluate(small,                    # a DistilledSet or ImageSet, or a dict of name → set to compare; `real.train` among them is what all images reach
@@ -252,7 +264,8 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
     protocols = [_named_protocol(p, real) for p in (protocol if isinstance(protocol, (list, tuple)) else [protocol])]
     if hard and any(p.recipe.labels == 'teacher' for p in protocols) and not any(p.recipe.labels == 'hard' for p in protocols): protocols.append(_named_protocol('hard', real))
     given = _named(small)
-    nets = [nets] if isinstance(nets, str) else list(nets or [teacher.name if teacher else _usual_net(given, real)])
+    check_stats(stats)
+    nets = [nets] if not isinstance(nets, (list, tuple, type(None))) else list(nets or [teacher.name if teacher else _usual_net(given, real)])
     _check_evaluation(given, real, teacher, protocols, repeats, nets)
     beside = lambda p: [(CONTROL, *c) for c in _controls(given, real, seed, repeats, p)] if control else []
     jobs = [(p, net, job) for p, net in itertools.product(protocols, nets) for job in [*beside(p), *((name, [], [s] * repeats) for name, s in given.items())]]

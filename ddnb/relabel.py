@@ -15,9 +15,9 @@ from .basics import check, load_tensors, read_json, save_tensors, to_unit, write
 from .images import check_classes
 from .load import RealData
 from .augment import Mix, apply_views
-from .protocols import Protocol, Scores, student, summary
+from .protocols import Protocol, Scores, protocol as named_protocol, student, summary
 from .config import from_config, to_config
-from .train import Plan, Teacher, batch_slices, plan_epoch
+from .train import Plan, Teacher, batch_slices, check_stats, plan_epoch
 
 # %% ../nbs/07_relabel.ipynb #1f6e9f41
 def label_bytes(images: int, classes: int, epochs: int) -> int: # images in the set, classes, epochs of the student
@@ -43,14 +43,16 @@ def _unpack(t: dict, batch: int) -> Plan:
 def relabel(small,                  # the set to label: images in [0, 1] or bytes
             real: RealData,         # for class names, mirroring and normalisation
             teacher: Teacher,
-            protocol: Protocol,     # the student's recipe: epochs, batch, crops, mixes
+            protocol,               # the student's recipe: a Protocol, or a name as 'kd(epochs=20)'
             folder,                 # where the shards go
             seed: int = 0,          # the student's seed
             stats: str = 'running', # BatchNorm of the teacher: 'running' or 'batch' statistics
             dry_run: bool = False,  # only tell the size
             progress: bool = False) -> int:
     "Store the teacher's logits for every view that a student with this recipe and seed will see. Returns the bytes, told before anything is written."
-    recipe, n, folder = protocol.recipe, len(small), Path(folder)
+    protocol, n, folder = named_protocol(protocol, real), len(small), Path(folder)
+    recipe = protocol.recipe
+    check_stats(stats)
     check_classes(small.classes, teacher.classes, 'the set')
     check(recipe.labels == 'teacher', f'protocol {protocol.name!r} uses hard labels', "choose one with a teacher's: 'kd', 'sre2l', 'cda', 'rd3'")
     size = label_bytes(n, len(teacher.classes), recipe.epochs)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SQUEEZE', 'Recipe', 'lr_at', 'make_optimiser', 'Plan', 'batch_slices', 'plan_epoch', 'hard_loss', 'distil_loss',
            'Examples', 'on_device', 'own_noise', 'autocast', 'train_step', 'train', 'predict', 'accuracy', 'Teacher',
-           'with_batch_statistics', 'family', 'Squeeze', 'squeeze']
+           'check_stats', 'with_batch_statistics', 'family', 'Squeeze', 'squeeze']
 
 # %% ../nbs/05_train.ipynb #8b5445be
 import copy, hashlib, math
@@ -231,6 +231,7 @@ class Teacher:
 
     def logits(self, x: Tensor, stats: str = 'running', precision='float32', batch: int = 1000) -> Tensor: # (N, C, S, S) in [0, 1] or uint8
         "Logits (N, K) float32. `stats`: BatchNorm by its 'running' statistics, or by those of each 'batch' (better labels for synthetic images, see CV-DD)."
+        check_stats(stats)
         net = self.net if stats == 'running' else self._batch_net
         return predict(net, x.to(self.device), *self.stats, precision, batch)
 
@@ -238,6 +239,8 @@ class Teacher:
     def stats(self) -> list: "Mean and standard deviation as tensors on the teacher's device"; return on_device(self.device, self.mean, self.std)
     @cached_property
     def _batch_net(self): return with_batch_statistics(self.net)
+
+def check_stats(stats: str): "Raise `InputError` unless `stats` is 'running' or 'batch'"; check(stats in ('running', 'batch'), f'stats={stats!r} is unknown', "choose 'running' or 'batch'")
 
 def with_batch_statistics(net):
     "A copy whose BatchNorm layers forget their running statistics, so that they use those of each batch and never change"
@@ -319,6 +322,7 @@ def squeeze(real: RealData,           # what `load` gives
             progress: bool = True     # show a progress bar
             ) -> Teacher:
     "Train a teacher on real images and measure it on the test split after the last epoch"
+    check(isinstance(real, RealData), f'squeeze takes real data, it got {type(real).__name__}', "real = load('digits'); squeeze(real)")
     own_net, own = SQUEEZE[family(real.name, real.size, SQUEEZE)]
     recipe = replace(recipe or own, **dict(epochs=epochs) if epochs is not None else {})
     method = Squeeze(net or own_net, recipe, seed, device)

@@ -258,7 +258,7 @@ def match(self: MTT, stage: Stage, state: dict, trail: Tensor, s: int) -> Tensor
     speed = .5 * state['step_size_v'] + by_alpha
     after = alpha.detach() - self.step_size_lr * speed
     ok = bool(torch.isfinite(value) & torch.isfinite(by_z).all() & (after > 0)) # the one wait for the device, against T steps of a student
-    check(ok, f'at iteration {s + 1} the loss is {value:.3g} and the step size would become {after:.2g}', 'lower lr, or step_size_lr; the last good state is kept in the run folder')
+    check(ok, f'at iteration {s + 1} the loss is {value:.3g} and the step size would become {after:.2g}', f'lower lr (now {self.lr:g}) or step_size_lr (now {self.step_size_lr:g}) of MTT, in PDD that of its base; a run keeps its last good state in its folder')
     self.move(stage, state, by_z, self.lr, self.momentum)
     state.update(step_size=after, step_size_v=speed)
     return value
