@@ -68,7 +68,8 @@ def _shown(run: Run, most: int = 40) -> tuple:
     events = [e for e in run.events if 'preview' in e]
     check(len(events) > 0, f'{str(run.folder)!r} has recorded no images yet', 'let it run for a second')
     picks = sorted({round(i * (len(events) - 1) / max(1, most - 1)) for i in range(most)})
-    return [events[i] for i in picks], run.frames()
+    picked = [events[i] for i in picks]
+    return picked, run.frames(picked)
 
 def _target(run: Run, path, name: str) -> Path: return Path(path) if path else run.folder/'exports'/name
 
@@ -91,25 +92,26 @@ _PAGE = '''<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name
 :root {{ color-scheme: light dark; --ink: #222; --ground: #fff; --quiet: #666 }} @media (prefers-color-scheme: dark) {{ :root {{ --ink: #e6e6e6; --ground: #16181b; --quiet: #9aa2ab }} }}
 body {{ font: 14px/1.45 system-ui, sans-serif; font-variant-numeric: tabular-nums; color: var(--ink); background: var(--ground); max-width: 1000px; margin: 2rem auto; padding: 0 1rem }}
 h1 {{ font-size: 1.3rem; font-weight: 600 }} p, pre {{ color: var(--quiet) }} pre {{ white-space: pre-wrap; overflow-wrap: anywhere; font-size: 12px }} .body {{ display: flex; flex-wrap: wrap; gap: 12px 28px; align-items: flex-start }}
-.grid {{ display: grid; grid-template-columns: auto auto; column-gap: 8px }} .grid span {{ text-align: right; font-size: 12px; height: {cell}px; line-height: {cell}px }} .grid img {{ grid-column: 2; grid-row: 1 / span {rows}; image-rendering: pixelated }}
+.grid {{ display: grid; grid-template-columns: auto auto; column-gap: 8px }} .grid span {{ display: block; text-align: right; font-size: 12px; height: {cell}px; line-height: {cell}px }} .grid img {{ image-rendering: pixelated }}
 .charts {{ position: relative }} #now {{ position: absolute; top: 18px; bottom: 0; border-left: 1px dashed var(--ink) }} input {{ width: min(420px, 70vw); vertical-align: middle }}
-</style></head><body><h1>{title}</h1><p>{status}</p><div class="body"><div class="grid">{names}<img id="images" alt="images at the chosen step"></div><div class="charts">{charts}<div id="now"></div></div></div>
+</style></head><body><h1>{title}</h1><p>{status}</p><div class="body"><div class="grid"><div id="names"></div><img id="images" alt="images at the chosen step"></div><div class="charts">{charts}<div id="now"></div></div></div>
 <p><input id="t" type="range" min="0" max="{last}" value="{last}" aria-label="recorded step"> step <b id="step"></b> of {of}</p><details><summary>Settings</summary><pre>{settings}</pre></details>
-<script>const frames = {frames}, steps = {steps}, of = {of}, t = document.getElementById('t');
-function show() {{ images.src = 'data:image/png;base64,' + frames[t.value]; step.textContent = steps[t.value]; now.style.left = ({left} + {plot} * steps[t.value] / of) + 'px' }}
-const images = document.getElementById('images'), step = document.getElementById('step'), now = document.getElementById('now'); t.oninput = show; show()</script></body></html>'''
+<script>const frames = {frames}, rows = {rows}, steps = {steps}, of = {of}, t = document.getElementById('t');
+function show() {{ images.src = 'data:image/png;base64,' + frames[t.value]; names.replaceChildren(...rows[t.value].map(n => Object.assign(document.createElement('span'), {{ textContent: n }}))); step.textContent = steps[t.value]; now.style.left = ({left} + {plot} * steps[t.value] / of) + 'px' }}
+const images = document.getElementById('images'), names = document.getElementById('names'), step = document.getElementById('step'), now = document.getElementById('now'); t.oninput = show; show()</script></body></html>'''
 
 def to_html(run: Run, path=None) -> Path: # file; None: exports/run.html in the run folder
     "The run as one page that needs nothing else: images, charts and a slider over recorded steps. Returns the path."
     events, frames = _shown(run)
-    labels, classes, last = events[-1].get('labels', []), classes_of(run), events[-1]
-    rows = arrange(labels, last['tiles'][0])
-    sheets = [encode(frames[e['step']], rows) for e in events]
+    classes, last = classes_of(run), events[-1]
+    rows = [arrange(e.get('labels', []), len(frames[e['step']])) for e in events] # blocks and stages may hold other classes
+    zoom = min(encode(frames[e['step']], r)[1] for e, r in zip(events, rows))
+    sheets = [encode(frames[e['step']], r, zoom) for e, r in zip(events, rows)]
     keys = [k for k, v in last.items() if isinstance(v, float) and k != 'time']
     draw = lambda k: chart([Line('', [(e['step'], e[k]) for e in run.events if k in e])], k, (0, last['of']), log=True, words='step' if k == keys[-1] else None)
-    names = ''.join(f'<span>{escape(classes[c] if c < len(classes) else "class " + str(c)) if c is not None else ""}</span>' for c, _ in rows)
+    names = [['' if c is None else classes[c] if c < len(classes) else f'class {c}' for c, _ in r] for r in rows]
     method = run.about['method']
-    page = _PAGE.format(title=escape(f'{method["class"].split(":")[-1]}: {run.folder.name}'), status=escape(f'{run.status} at step {run.last["step"]:,} of {run.last["of"]:,}'), names=names, cell=sheets[-1][2], rows=len(rows),
+    page = _PAGE.format(title=escape(f'{method["class"].split(":")[-1]}: {run.folder.name}'), status=escape(f'{run.status} at step {run.last["step"]:,} of {run.last["of"]:,}'), rows=json.dumps(names).replace('<', '\\u003c'), cell=sheets[-1][2],
                         charts=''.join(map(draw, keys)), last=len(events) - 1, of=last['of'], settings=escape(json.dumps(method, indent=1, ensure_ascii=False)), frames=json.dumps([b64encode(s[0]).decode() for s in sheets]),
                         steps=json.dumps([e['step'] for e in events]), left=LEFT, plot=WIDTH - RIGHT - LEFT)
     write_text(path := _target(run, path, 'run.html'), page)

@@ -22,7 +22,7 @@ from .whiten import SPACES
 
 # %% ../nbs/32_form.ipynb #450d15ff
 CHOICES = dict(coarse=COARSE, fine=FINE, tie=TIES, shortage=SHORTAGE, first=('random', 'easiest'), device=('auto', 'cpu', 'cuda'), space=SPACES, init=('real', 'noise'), gradient=tuple(GRADIENTS)) # fields that are one of a few words
-WIDE = dict(layout=W.Layout(width='310px'), style=dict(description_width='110px'))
+WIDE = dict(layout=dict(width='310px'), style=dict(description_width='110px'))
 
 @dataclasses.dataclass
 class Field:

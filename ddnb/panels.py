@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 import ipywidgets as W
 from PIL import Image
-from .basics import InputError, check, escape, patch, untile
-from .run import _LIVE, Run, resume
+from .basics import InputError, check, escape, patch, read_json, untile
+from .run import _LIVE, Run, _alive, resume
 from .svg import BLUE, VIOLET, Line, brief, chart
 from .export import EXPORTERS, classes_of
 from .panel_parts import STYLE, Grid, Painted, button, html, row
@@ -26,17 +26,22 @@ class Watch:
     @staticmethod
     def _files(folder): return tuple(p.stat().st_mtime_ns if p.exists() else 0 for p in (folder/'status.json', folder/'events.jsonl'))
 
-    def refresh(self):
+    def refresh(self, now: bool = False): # now: also where it was looked at a moment ago
         "Look again"
         if self.run.alive: return
         live = next((r for r in list(_LIVE) if r.alive and r.folder.resolve() == self.run.folder.resolve()), None)
         if live: self.run = live; return
-        if time.monotonic() - self._looked < 1: return
+        if time.monotonic() - self._looked < 1 and not now: return
         self._looked, stamp = time.monotonic(), self._files(self.run.folder)
-        if stamp != self._stamp and (self.run.folder/'run.json').exists():
+        if (stamp != self._stamp or self._died()) and (self.run.folder/'run.json').exists():
             fresh = Run.open(self.run.folder)
             if fresh.status != self.run.status or len(fresh.events) != len(self.run.events): self.run = fresh
         self._stamp = stamp
+
+    def _died(self) -> bool:
+        "Was it at work in a process that is no more? Nothing in the folder tells."
+        path = self.run.folder/'status.json'
+        return self.run.status in ('running', 'paused') and path.exists() and not _alive(read_json(path, holds=('pid',))['pid'])
 
     @property
     def state(self) -> str:
@@ -59,12 +64,15 @@ class Watch:
         return [(e['step'], e[key]) for e in list(self.run.events) if key in e]
 
     def frame(self, step: int):
-        "Images (n, 3, S, S) uint8 of the last preview at or before `step`, and their labels (or [])"
+        "Images (n, 3, S, S) uint8 of the last preview at or before `step`, and their labels (or []); None and [] where there are none or the file is lost"
         e = self.at(step, 'preview')
-        return (_sheet(str(self.run.folder/e['preview']), *e['tiles']), e.get('labels', [])) if e else (None, [])
+        if e is None: return None, []
+        path = self.run.folder/e['preview']
+        try: return _sheet(str(path), path.stat().st_mtime_ns, *e['tiles']), e.get('labels', [])
+        except (OSError, ValueError): return None, [] # lost or damaged: what was shown before stays
 
 @lru_cache(64)
-def _sheet(path, n, size):
+def _sheet(path, written, n, size): # written: another run may have taken the folder
     with Image.open(path) as picture: return untile(picture.convert('RGB'), n, size)
 
 # %% ../nbs/31_panels.ipynb #95ade6ad
@@ -132,6 +140,7 @@ class RunBar:
         self.hold.disabled = 'running' not in states
         self.end.disabled = not {'running', 'pausing', 'paused'} & set(states)
         self.facts.value = ''.join(map(progress, self.panel.watches))
+        if {'running', 'done'} & set(states): self.failure = None # it went on after all
         error = self.failure or next((w.run.error for w in self.panel.watches if w.state == 'failed'), None)
         self.said.value = complaint(error) if error else escape(' '.join(dict.fromkeys(sentence(w) for w in self.panel.watches)))
 
@@ -181,6 +190,11 @@ class TimeSlider:
         self.said.value = f'<span style="display:inline-block;min-width:150px">step <b>{self.at:,}</b> of {of:,}</span>'
 
 # %% ../nbs/31_panels.ipynb #287d8bd9
+def _names(runs) -> list:
+    "The folders' names, with those above where they are the same"
+    short = [r.folder.name for r in runs]
+    return short if len(set(short)) == len(short) else [f'{r.folder.parent.name}/{r.folder.name}' for r in runs]
+
 class Panel(Painted):
     "A run, live or from its folder: controls, images, charts and one slider. `Panel.of(run)`, `Panel.open(folder)`, or `run` as the last line of a cell."
     kinds = {} # method's name → class of its panel
@@ -189,7 +203,7 @@ class Panel(Painted):
 
     def __init__(self, *runs: Run, names: tuple = ()): # one run, or two to compare; what to call them, None: their folders' names
         check(1 <= len(runs) <= 2, f'a panel shows one run or two, {len(runs)} were given', 'compare more with RunsPanel(folder)')
-        self.watches, self.names = [Watch(r) for r in runs], list(names) or [r.folder.name for r in runs]
+        self.watches, self.names = [Watch(r) for r in runs], list(names) or _names(runs)
         self.bar, self.time, self.notice = RunBar(self), TimeSlider(self), html('', 'ddnb-said', 'ddnb-quiet')
         self.classes = [classes_of(r) for r in runs]
         exports = [button(f'⤓ {n}', tip, lambda n=n: self.ask(lambda: self._export(n))) for n, (tip, _) in EXPORTERS.items()]
@@ -260,7 +274,7 @@ def once(self: Panel):
     self.paint(self.time.at)
 
 @patch
-def pace(self: Panel): "Ten looks a second while a thread of this kernel is at work, else one"; return .1 if any(w.run.alive for w in self.watches) else 1.
+def pace(self: Panel): "Ten looks a second while a thread of this kernel is at work, or as many as take a tenth of its time; else one"; return max(.1, 9 * self._took) if any(w.run.alive for w in self.watches) else 1.
 @patch
 def failed(self: Panel, error): "Say in the panel that it could not be drawn"; self.bar.said.value = complaint(InputError(f'The panel could not be drawn ({type(error).__name__}: {error})', 'the run goes on; Panel.open(run.folder) builds the panel again'))
 
@@ -268,13 +282,14 @@ def failed(self: Panel, error): "Say in the panel that it could not be drawn"; s
 def carry_on(self: Panel):
     "Go on with the runs that rest in their folders"
     for w in self.watches:
+        w.refresh(now=True)
         if not w.run.alive and w.state in ('stopped', 'failed', 'interrupted'): w.run = resume(w.run.folder)
 
 @patch
 def _export(self: Panel, name: str):
     "Write the runs as `name`, and say where"
     try: self.notice.value = 'Written: ' + ', '.join(escape(str(EXPORTERS[name][1](w.run))) for w in self.watches)
-    except Exception as e: self.notice.value = complaint(e)
+    except Exception as e: self.notice.value = complaint(e if isinstance(e, InputError) else InputError(f'{name} could not be written ({type(e).__name__}: {e})', 'nothing of the run is lost; another format may do'))
 
 # %% ../nbs/31_panels.ipynb #778e8eb1
 def _in_jupyter() -> bool:

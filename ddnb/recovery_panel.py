@@ -50,8 +50,8 @@ class RecoveryPanel(Panel, shows=('CDA',)):
         self.opinion.observe(lambda _: self.wake(), 'value')
         self.verdict, self._judges, self._seen = html('', 'ddnb-quiet'), {}, {}
         body = super().build()
-        left = W.VBox([row(*(g.box for g in self.grids), kind='ddnb-body'), row(self.opinion, self.verdict)])
-        return row(left, self.chart, kind='ddnb-body')
+        body.children = W.VBox([row(*(g.box for g in self.grids), kind='ddnb-body'), row(self.opinion, self.verdict)]), self.chart
+        return body
 
     @property
     def asking(self) -> bool: "Is the teacher asked?"; return self.opinion.value
@@ -59,15 +59,15 @@ class RecoveryPanel(Panel, shows=('CDA',)):
     def hints(self, watch, at):
         "What the run's own teacher sees in the images at a step, where it was asked"
         if not self.asking: self.verdict.value = ''; return None
-        key, classes = (str(watch.run.folder), (watch.at(at, 'preview') or {}).get('step')), self.classes[self.watches.index(watch)]
-        if self._seen.get('key') != key:
-            try: judge = self._judges.setdefault(key[0], None) or judge_of(watch.run)
+        i, step, (x, labels) = self.watches.index(watch), (watch.at(at, 'preview') or {}).get('step'), watch.frame(at)
+        if x is None: return None
+        if self._seen.get(i, (None,))[0] != step:
+            try: self._judges[i] = self._judges.get(i) or judge_of(watch.run)
             except InputError as e: self.verdict.value = complaint(e); return None
-            self._judges[key[0]] = judge
-            self._seen = dict(key=key, said=opinions(judge, *watch.frame(at), classes))
-            said = self._seen['said']
-            self.verdict.value = f'The teacher agrees with {sum(not other for _, other in said.values())} of {len(said)} labels; framed: it sees another class.'
-        return self._seen['said']
+            self._seen[i] = step, opinions(self._judges[i], x, labels, self.classes[i])
+            told = [f'The teacher agrees with {sum(not other for _, other in said.values())} of {len(said)} labels' + (f' of {escape(self.names[k])}' if len(self.watches) > 1 else '') for k, (_, said) in sorted(self._seen.items())]
+            self.verdict.value = '<br>'.join(told) + '; framed: it sees another class.'
+        return self._seen[i][1]
 
 # %% ../nbs/31_recovery_panel.ipynb #d8b24d0a
 @patch

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
-from .basics import InputError, atomic, check, escape, load_tensors, patch, read_json, save_tensors, sheet, untile, write_json, write_text
+from .basics import InputError, atomic, check, escape, here, load_tensors, patch, read_json, save_tensors, sheet, untile, write_json, write_text
 from .load import RealData, data_home, reload
 from .config import _leaves, check_names, check_types, class_path, differences, find_class, from_config, load_state, save_state, to_config
 
@@ -64,7 +64,7 @@ class Run:
     preview_images = 100    # images on a sheet at most
 
     def __init__(self, folder):
-        self.folder, self.events, self.state = Path(folder), [], {}
+        self.folder, self.events, self.state = Path(folder).absolute(), [], {} # a %cd while it runs does not move it
         self.status, self.error, self.last, self._result = 'new', None, None, None
         self._pause, self._stop, self._ended, self._changed = threading.Event(), threading.Event(), threading.Event(), threading.Condition()
         self._thread, self._recorded, self._previewed, self._saved, self._kept, self._said = None, 0., 0., 0., set(), 0.
@@ -72,7 +72,7 @@ class Run:
     def __repr__(self):
         at = f', step {self.last["step"]:,} of {self.last["of"]:,}' if self.last else ''
         asked = 'stopping' if self._stop.is_set() else 'pausing' if self._pause.is_set() else self.status
-        return f'Run({self.about.get("method", {}).get("class", "?").split(":")[-1]}: {asked if self.status == "running" else self.status}{at}, {self.folder})'
+        return f'Run({self.about.get("method", {}).get("class", "?").split(":")[-1]}: {asked if self.status == "running" else self.status}{at}, {here(self.folder)})'
     def _repr_html_(self): return f'<p>{escape(repr(self))}</p>'
     @property
     def about(self) -> dict: "What `run.json` says: method, inputs, versions"; p = self.folder/'run.json'; return read_json(p, holds=('method',)) if p.exists() else {}
@@ -105,12 +105,12 @@ def result(self: Run, timeout: float | None = None): # seconds to wait at most, 
     "Wait for the run's result and return it. Raises what the run raised, `Stopped` where it is paused or stopped, or `TimeoutError`."
     end = time.monotonic() + timeout if timeout is not None else math.inf
     while self.alive and not self._pause.is_set() and time.monotonic() < end: self.wait(min(.2, end - time.monotonic()))
-    if self.alive and self._pause.is_set(): raise Stopped(f'{self.folder} is paused\n  → run.resume() goes on, run.stop() keeps a checkpoint and ends it')
-    if self.alive: raise TimeoutError(f'{self.folder} had no result after {timeout:g} s: {self!r}\n  → it goes on; ask again')
+    if self.alive and self._pause.is_set(): raise Stopped(f'{here(self.folder)} is paused\n  → run.resume() goes on, run.stop() keeps a checkpoint and ends it')
+    if self.alive: raise TimeoutError(f'{here(self.folder)} had no result after {timeout:g} s: {self!r}\n  → it goes on; ask again')
     self.wait()
     if self.status == 'failed': raise self.error
     if self._result is None and self.about.get('result'): self._result = find_class(self.about['result']).load(self.folder/'result')
-    if self._result is None: raise Stopped(f'{self.folder} is {self.status}\n  → resume({str(self.folder)!r}) carries it on')
+    if self._result is None: raise Stopped(f'{here(self.folder)} is {self.status}\n  → resume({here(self.folder)!r}) carries it on')
     return self._result
 
 @patch
@@ -250,31 +250,32 @@ def _restore(self: Run):
     write_text(self.folder/'events.jsonl', ''.join(json.dumps(e) + '\n' for e in self.events))
 
 def _read_events(folder):
-    "The whole lines of `events.jsonl` (a kill may leave half a line at the end)"
+    "The events in `events.jsonl`; a kill may leave half a line at the end, and what is no event is passed over"
     p, out = Path(folder)/'events.jsonl', []
-    for line in p.read_text().splitlines() if p.exists() else []:
-        try: out.append(json.loads(line))
-        except json.JSONDecodeError: break
+    for line in p.read_text(errors='replace').splitlines() if p.exists() else []:
+        try: e = json.loads(line)
+        except ValueError: continue
+        if isinstance(e, dict) and {'step', 'of'} <= e.keys(): out.append(e)
     return out
 
 # %% ../nbs/04_run.ipynb #0196d571
 def start_run(method, inputs: dict, folder=None) -> Run: # method; name → input; run folder, or None for a new one
     "Start a method in a thread, or carry on the same run if `folder` holds it. Returns at once."
-    folder = Path(folder) if folder else _fresh_folder(type(method).__name__)
-    check(not folder.is_file(), f'{str(folder)!r} is a file', 'choose a new folder')
+    folder = (Path(folder) if folder else _fresh_folder(type(method).__name__)).absolute()
+    check(not folder.is_file(), f'{here(folder)!r} is a file', 'choose a new folder')
     about = json.loads(json.dumps(dict(method=to_config(method), versions=versions())))
     run = Run(folder)
     old = run.about
     if old:
         diff = list(differences(about['method'], old['method']))
-        check(not diff, f'{str(folder)!r} holds a run with another configuration ({"; ".join(diff[:3])})', 'choose another folder=, or resume it as it is')
-    else: check(not folder.exists() or {p.name for p in folder.iterdir() if not p.name.endswith('.part')} <= {'lock', 'inputs'}, f'{str(folder)!r} holds other files', 'choose a new folder')
+        check(not diff, f'{here(folder)!r} holds a run with another configuration ({"; ".join(diff[:3])})', 'choose another folder=, or resume it as it is')
+    else: check(not folder.exists() or {p.name for p in folder.iterdir() if not p.name.endswith('.part')} <= {'lock', 'inputs'}, f'{here(folder)!r} holds other files', 'choose a new folder')
     _claim(folder)
     if not old: shutil.rmtree(folder/'inputs', ignore_errors=True) # of a start that was killed before it wrote run.json
     try:
         about['inputs'] = {k: _keep(v, folder, k) for k, v in inputs.items()}
         diff = list(differences(_whose(about['inputs']), _whose(old['inputs']))) if old else []
-        check(not diff, f'{str(folder)!r} holds a run on other inputs ({"; ".join(diff[:3])})', 'choose another folder=')
+        check(not diff, f'{here(folder)!r} holds a run on other inputs ({"; ".join(diff[:3])})', 'choose another folder=')
         if not old: write_json(folder/'run.json', about)
         return _go(run, method, inputs)
     except BaseException: _release(folder); raise
@@ -312,14 +313,14 @@ def open_run(folder) -> Run:
     run.last = run.events[-1] if run.events else None
     said = read_json(run.folder/'status.json', holds=('status', 'pid')) if (run.folder/'status.json').exists() else dict(status='interrupted', pid=0)
     run.status = 'interrupted' if said['status'] in ('running', 'paused') and not _alive(said['pid']) else said['status']
-    if run.status == 'failed': run.error = InputError(said.get('error', 'it failed'), f'see {run.folder}/error.txt; resume({str(folder)!r}) goes on from the last good state')
+    if run.status == 'failed': run.error = InputError(said.get('error', 'it failed'), f'see {here(run.folder)}/error.txt; resume({here(run.folder)!r}) goes on from the last good state')
     return run
 Run.open = staticmethod(open_run)
 
 @patch
-def frames(self: Run) -> dict:
+def frames(self: Run, events: list | None = None) -> dict: # the events whose images are wanted; None: all that were recorded
     "Step → the images of its preview sheet, (n, 3, S, S) uint8, in the order of steps"
-    return {e['step']: untile(Image.open(self.folder/e['preview']), *e['tiles']) for e in self.events if 'preview' in e}
+    return {e['step']: untile(Image.open(self.folder/e['preview']), *e['tiles']) for e in (self.events if events is None else events) if 'preview' in e}
 
 def resume(folder) -> Run:
     "Carry on a stopped, failed or killed run from its last checkpoint, in this process. Returns at once."

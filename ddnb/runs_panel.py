@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 import ipywidgets as W
 from .basics import InputError, check, escape, read_json
-from .panel_parts import STYLE, Painted, button, html, row
+from .panel_parts import STYLE, Painted, button, close_all, html, row
 from .panels import Panel, Watch, complaint
 from .protocols import CONTROL, control_of, spread
 from .recovery_panel import RecoveryPanel
@@ -79,7 +79,8 @@ class SortedTable:
 
     def show(self, heads: list, rows: list): # names of columns; rows of texts, numbers, (number, text), or `Drawn`
         "Show these rows in the order chosen before"
-        if len(heads) != len(self.columns):
+        if heads != self.heads:
+            for w in [w for c in self.columns for w in c]: close_all(w)
             self.columns = [(button(h, f'Sort by {h}', lambda i=i: self.sort(i)), html()) for i, h in enumerate(heads)]
             self.box.children = [W.VBox(c) for c in self.columns]
         self.heads, self.rows = heads, rows
@@ -95,8 +96,9 @@ class SortedTable:
         key = lambda i: self.rows[i][self.by][0] if isinstance(self.rows[i][self.by], tuple) else self.rows[i][self.by]
         places = list(range(len(self.rows)))
         if self.by is None or self.by >= len(self.heads): return places
-        numbers, words = [i for i in places if not isinstance(key(i), str)], [i for i in places if isinstance(key(i), str)]
-        return sorted(numbers, key=key, reverse=self.down) + sorted([i for i in words if key(i) != '–'], key=key, reverse=self.down) + [i for i in words if key(i) == '–']
+        told = [i for i in places if key(i) == key(i) and key(i) != '–'] # not what is no number
+        numbers, words = [i for i in told if not isinstance(key(i), str)], [i for i in told if isinstance(key(i), str)]
+        return sorted(numbers, key=key, reverse=self.down) + sorted(words, key=key, reverse=self.down) + [i for i in places if i not in told]
 
     def _draw(self):
         order, told = self.order(), lambda c: c.svg if isinstance(c, Drawn) else escape(c[1] if isinstance(c, tuple) else f'{c:g}' if isinstance(c, (int, float)) else c)
@@ -123,27 +125,41 @@ class RunsPanel(Painted):
         "Read the folder"
         damaged = []
         self.runs = runs_in(self.folder, damaged)
-        self.said.value = complaint(damaged[0]) if damaged else ''
-        names = [str(r.folder.relative_to(self.folder)) for r in self.runs]
+        names = [str(r.folder.relative_to(self.folder.absolute())) for r in self.runs]
         for w, at in ((self.left, 0), (self.right, 1)):
+            chosen = w.label
             w.options = list(zip(names, range(len(names))))
-            if names: w.value = min(at, len(names) - 1)
+            if names: w.value = names.index(chosen) if chosen in names else min(at, len(names) - 1)
         self.empty.value = '' if self.runs else 'There are no runs in this folder yet.'
-        if self.runs: self.table.show(*runs_rows(self.runs))
+        self.table.show(*(runs_rows(self.runs) if self.runs else ([], [])))
         lines = lambda k: [Line(n, p, c) for n, r, c in zip(names, self.runs, (BLUE, VIOLET, GREY, AMBER)) if (p := Watch(r).points(k))]
         of = max((r.last['of'] for r in self.runs if r.last), default=1)
         self.curves.value = ''.join(chart(l, Panel.words.get(k, k), (0, of), log=True, words='step', height=140) for k in LOSSES if (l := lines(k)))
-        rows = [s for p in sorted(self.folder.parent.glob('scores.json')) + sorted(self.folder.rglob('scores.json')) for s in read_json(p, list)]
+        rows = []
+        for p in [*sorted(self.folder.parent.glob('scores.json')), *sorted(self.folder.rglob('scores.json'))]:
+            try: rows += [s for s in read_json(p, list) if isinstance(s, dict) and {'name', 'protocol', 'net', 'ipc', 'mean', 'std', 'repeats'} <= s.keys()]
+            except InputError as e: damaged.append(e)
+        self.said.value = complaint(damaged[0]) if damaged else ''
         self.judged.value = 'judged sets, each beside random real images at the same number' if rows else ''
         if rows: self.scores.show(*scores_rows(rows))
 
     def compare(self):
         "Open the two chosen runs on one slider"
         if self.pair: self.pair.close()
-        try: self.pair = RecoveryPanel(*(self.runs[i] for i in dict.fromkeys((self.left.value, self.right.value))))
+        try:
+            check(len(self.runs) > 0, 'there are no runs in this folder yet', 'start one')
+            pair = [self.runs[i] for i in dict.fromkeys((self.left.value, self.right.value))]
+            kind = Panel if len({r.about['method']['class'] for r in pair} - {'ddnb.cda:CDA'}) else RecoveryPanel # what both can show
+            self.pair = kind(*pair)
         except Exception as e: self.said.value = complaint(e); return
         self.said.value, self.place.children = '', [self.pair.box]
 
     def once(self): "Nothing changes by itself"
+    def failed(self, error): "Say what could not be shown"; self.said.value = complaint(error if isinstance(error, InputError) else InputError(f'{type(error).__name__}: {error}', 'mend or remove that folder, and look again'))
+
+    def close(self):
+        "Give all widgets back, those of the two that stand side by side too"
+        if self.pair: self.pair.close()
+        super().close()
 
 _TABLE_STYLE = '<style>.ddnb .ddnb-columns .jupyter-button { border: 0; border-bottom: 1px solid var(--jp-border-color2, #ccc); border-radius: 0; padding: 0 18px 0 0; text-align: left; font-weight: 500; width: 100% } .ddnb-columns > .widget-vbox { flex: none } .ddnb-cell { font-size: 12px; line-height: 25px; height: 25px; padding-right: 18px; white-space: nowrap; border-bottom: 1px solid var(--jp-border-color2, #ccc) }</style>'

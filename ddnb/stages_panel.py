@@ -122,6 +122,7 @@ def paint(self: StagesPanel, at: int):
         if e is None: grid.box.add_class('ddnb-hidden'); foot.value = 'not begun'; grid._key = None; continue
         grid.box.remove_class('ddnb-hidden')
         x, _ = watch.frame(e['step'])
+        if x is None: foot.value = 'its picture is lost'; continue
         grid.show(x, self.labels(e, len(x)), self.classes[0], width=max(150, 1040 // len(self.grids)), height=400, key=e['preview'])
         foot.value = self.foot(e, x)
     self.chart.value, self.accuracy.value = self.charts(at), self._known()

@@ -6,21 +6,21 @@
 __all__ = ['METHODS', 'TABS', 'NOBODY', 'OWN', 'MEASURED', 'HINTS', 'COUNT', 'Studio']
 
 # %% ../nbs/32_studio.ipynb #a1c4103d
-import dataclasses, threading
+import dataclasses, threading, time
 from pathlib import Path
 import ipywidgets as W
-from .basics import InputError, check, escape, patch, read_json
+from .basics import InputError, check, escape, here, patch, read_json
 from .ccfs import CCFS
 from .cda import CDA
 from .difficulty import TrainingLog, one_pass, published
 from .form import WIDE, Form
-from .images import EXPORTS
+from .images import EXPORTS, check_classes
 from .load import load
-from .panel_parts import STYLE, Painted, button, html, row
+from .panel_parts import STYLE, Painted, button, close_all, html, row
 from .panels import Panel, complaint, how_long
 from .pdd import PDD
 from .protocols import PROTOCOLS, Scores, evaluate, protocol
-from .run import Run
+from .run import Run, Stopped
 from .train import SQUEEZE, Squeeze, Teacher, family, squeeze
 
 # %% ../nbs/32_studio.ipynb #4ba45163
@@ -34,7 +34,8 @@ HINTS = dict(CDA='CDA recovers images from the teacher.',
 class Studio(Painted):
     "Pick data, teacher, method and settings by form; see the cost; run, watch, judge and export; get the code"
     def __init__(self, folder='runs'): # where runs, teachers and exports go
-        self.folder, self.real, self.teacher, self.panel, self._panels, self._forms, self._counts, self._busy = Path(folder), None, None, None, {}, {}, {}, threading.Lock()
+        self.folder, self.real, self.teacher, self.panel, self._panels, self._forms, self._counts, self._busy = Path(folder).absolute(), None, None, None, {}, {}, {}, threading.Lock()
+        self._named, self._from = '', '' # the data as they were named, the folder that the teacher was read from
         self.note, self.facts, self.cost, self.hint, self.code, self.scores = 'Pick data, then train or load a teacher (PDD needs none).', html('', 'ddnb-quiet'), html('', 'ddnb-quiet'), html('', 'ddnb-quiet'), html(), html('', 'ddnb-table')
         self.said = html('', 'ddnb-said')
         self.box = W.VBox([html(STYLE), html(_TABS_STYLE), self.said, row(self._left(), self._tabs(), kind='ddnb-body')])
@@ -42,6 +43,12 @@ class Studio(Painted):
         self.begin()
 
     def _do(self, text, tip, f): return button(text, tip, lambda: self.work(f))
+
+    def close(self):
+        "Give all widgets back: the forms of all methods and the panels of all tabs too"
+        super().close()
+        for panel in self._panels.values(): panel.close()
+        for form in self._forms.values(): close_all(form.box)
 
     @property
     def form(self) -> Form:
@@ -57,12 +64,12 @@ class Studio(Painted):
     @property
     def script(self) -> str:
         "Python that does the same as the form"
-        teacher = f'Teacher.load({self.saved.value!r})' if self.saved.value else f'squeeze(real, epochs={self.epochs.value}, progress=False)'
+        teacher = f'Teacher.load({self._from!r})' if self._from else f'squeeze(real, epochs={self.epochs.value}, progress=False)'
         taught = self.kind.value != 'PDD' or self.teacher is not None
         lines, given = self._begin_code()
         judged = repr(self.judge.value) if not self.students.value else f'protocol({self.judge.value!r}, real).but(epochs={self.students.value})'
         return '\n'.join(['from ddnb.all import *', *(['from ddnb.difficulty import one_pass'] if 'one_pass' in ''.join(lines) else []), f'real    = load({self.data.value!r})', *([f'teacher = {teacher}'] if taught else []), *lines, f'run     = {self.form.code}.start({given})', 'small   = run.result()',
-                          f'rows    = evaluate(small, real, {"teacher" if taught else "None"}, {judged}, repeats={self.repeats.value})', f'small.export({str(self.folder/self.target.value)!r}, {self.format.value!r})'])
+                          f'rows    = evaluate(small, real, {"teacher" if taught else "None"}, {judged}, repeats={self.repeats.value})', f'small.export({here(self.folder/self.target.value)!r}, {self.format.value!r})'])
 
 _TABS_STYLE = '<style>.ddnb .widget-tab > .lm-TabBar .lm-TabBar-tab { min-width: 0; flex: 0 1 auto; padding: 0 12px }</style>'
 
@@ -101,6 +108,7 @@ def work(self: Studio, f): # a function without arguments
         if not self._busy.acquire(blocking=False): self.say('One thing at a time: press again when this is done.'); return
         try: f()
         except InputError as e: self.note = e
+        except Stopped as e: self.note = InputError(*str(e).split('\n  → ', 1))
         except Exception as e: self.note = InputError(f'{type(e).__name__}: {e}', 'see the settings on the left')
         finally: self._busy.release(); self.wake()
     threading.Thread(target=go, daemon=True, name='ddnb studio').start()
@@ -125,11 +133,11 @@ def once(self: Studio):
 
 @patch
 def _offer(self: Studio, names):
-    "Offer these sets; the newest is chosen where none was"
-    chosen = self.begins.value
+    "Offer these sets; the newest is chosen where there was none to choose, or the chosen one is gone"
+    chosen, offered = self.begins.value, self.begins.options
     self.begins.unobserve(self._chosen, 'value')
-    self.begins.options, self.begins.value = names, names[-1] if chosen == NOBODY else chosen
-    self.begins.observe(self._chosen, 'value')
+    try: self.begins.options, self.begins.value = names, chosen if chosen in names and (chosen != NOBODY or len(offered) > 1) else names[-1]
+    finally: self.begins.observe(self._chosen, 'value')
     if self.begins.value != chosen: self._share()
 
 # %% ../nbs/32_studio.ipynb #dd479b31
@@ -173,15 +181,25 @@ def _forgetting(self: Studio, real):
     return self._counts[key]
 
 @patch
-def _taught(self: Studio): check(self.teacher is not None, 'there is no teacher yet', 'press “Train a teacher”, or load one'); return self.teacher
+def _taught(self: Studio):
+    check(self.teacher is not None, 'there is no teacher yet', 'press “Train a teacher”, or load one')
+    return self._fitting(self.teacher)
+
+@patch
+def _fitting(self: Studio, teacher: Teacher) -> Teacher:
+    "The teacher, if it belongs to the data on the left"
+    check_classes(self.real.classes, teacher.classes)
+    check((teacher.channels, teacher.size) == (self.real.channels, self.real.size), f'the teacher sees {teacher.channels}×{teacher.size}×{teacher.size} images, the data are {self.real.channels}×{self.real.size}×{self.real.size}', 'name the data that it was trained on')
+    return teacher
 
 @patch
 def inputs(self: Studio, method) -> list: # the form's method
     "What the method takes, in its order"
+    real = self.read()
     if isinstance(method, CDA): return [self._taught()]
-    if isinstance(method, PDD): return [self.read(), None, None, self.difficulty('forgetting') if method.discard else None]
+    if isinstance(method, PDD): return [real, None, None, self.difficulty('forgetting') if method.discard else None]
     small = None if self.begins.value == NOBODY else Run.open(self.folder/self.begins.value).result()
-    return [small, self._taught(), self.read(), self.difficulty(self.score.value)]
+    return [small, self._taught(), real, self.difficulty(self.score.value)]
 
 # %% ../nbs/32_studio.ipynb #9d73c360
 COUNT = ['log     = TrainingLog(len(real.train))', 'squeeze(real, epochs={epochs}, watch=log, progress=False)', "counts  = log.difficulties(real.train)['forgetting']"]
@@ -191,7 +209,7 @@ def _begin_code(self: Studio) -> tuple: # lines before the start; what stands in
     kind, score, count = self.kind.value, self.score.value, [c.format(epochs=self.epochs.value) for c in COUNT]
     if kind == 'CDA': return [], 'teacher'
     if kind == 'PDD': return (count, 'real, forgetting=counts') if self.form.fields['discard'].value else ([], 'real')
-    small = 'None' if self.begins.value == NOBODY else f'Run.open({str(self.folder/self.begins.value)!r}).result()'
+    small = 'None' if self.begins.value == NOBODY else f'Run.open({here(self.folder/self.begins.value)!r}).result()'
     lines, hard = (count, 'counts') if score == 'forgetting' else ([], 'None') if score == OWN else ([f'hard    = published({score!r}, real.train)'], 'hard') if score.endswith(('.npy', '.npz')) \
         else ([f'hard    = one_pass(teacher, real.train)[{score!r}]'], 'hard')
     return [f'first   = {small}', *lines], f'first, teacher, real, {hard}'
@@ -200,7 +218,11 @@ def _begin_code(self: Studio) -> tuple: # lines before the start; what stands in
 @patch
 def read(self: Studio):
     "Load the data that the form names"
-    if self.real is None or self.real.origin['name'] != self.data.value: self.say(f'Loading {self.data.value} …'); self.real, self.teacher = load(self.data.value), None
+    named = self.data.value.strip()
+    check(bool(named), 'no data are named', 'digits, cifar10, or a folder of class folders')
+    if self.real is None or named not in (self._named, self.real.origin['name']):
+        self.say(f'Loading {named} …')
+        self.real, self.teacher, self._named = load(named), None, named
     return self.real
 
 @patch
@@ -218,16 +240,17 @@ def train(self: Studio):
     real = self.read()
     net, recipe = SQUEEZE[family(real.name, real.size, SQUEEZE)]
     run = Squeeze(net, dataclasses.replace(recipe, epochs=self.epochs.value)).start(real, folder=self._new('teacher'))
-    self._watch(run, 'Teacher')
+    panel = self._watch(run, 'Teacher')
     self.say('Training the teacher.')
-    self.teacher, self.saved.value = run.result(), ''
+    while panel.watches[0].run.alive: time.sleep(.1) # it may be paused and go on
+    self.teacher, self.saved.value, self._from = panel.watches[0].run.result(), '', ''
     self.say('The teacher is ready. Choose a method and its settings, then Start.')
 
 @patch
 def load_teacher(self: Studio):
     "Read a saved teacher"
     self.read()
-    self.teacher = Teacher.load(self.saved.value)
+    self.teacher, self._from = self._fitting(Teacher.load(self.saved.value)), self.saved.value
     self.say('The teacher is ready.')
 
 # %% ../nbs/32_studio.ipynb #eec84654
@@ -241,10 +264,11 @@ def dry_run(self: Studio):
 @patch
 def start(self: Studio):
     "Start the run and show it"
+    check(self.run is None or not self.run.alive or self.run.status == 'done', 'a run is still at work', 'stop it, or wait until it is done')
     method, kind = self.form.method, self.kind.value
     run = method.start(*self.inputs(method), folder=self._new(kind.lower()))
     self.panel = self._watch(run, TABS[kind])
-    self.say(f'Started in {run.folder}.')
+    self.say(f'Started in {here(run.folder)}.')
 
 @patch
 def _new(self: Studio, name: str) -> Path:
@@ -267,9 +291,9 @@ def evaluate_set(self: Studio):
     rows = Scores([r for r in old if r['protocol'] not in {q['protocol'] for q in rows}] + rows)
     rows.save(path)
     self.scores.value = rows._repr_html_()
-    self.say(f'Judged; the rows are in {path}.')
+    self.say(f'Judged; the rows are in {here(path)}.')
 
 @patch
 def export(self: Studio):
     "Write the result for other programs"
-    self.say(f'Written to {self._result().export(self.folder/self.target.value, self.format.value)}.')
+    self.say(f'Written to {here(self._result().export(self.folder/self.target.value, self.format.value))}.')

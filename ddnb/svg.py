@@ -151,7 +151,7 @@ def bars(groups: dict,               # name → (values, colour); lists of one l
     out = [text(0, 12, title, weight=500)] + _axes(None, y, (), ticks(0, hi, most=3), up, bottom, None)
     for i in range(n):
         x0 = LEFT + i * each + (each - wide) / 2
-        if start: out.append(f'<rect x="{x0:.1f}" y="{y(start[i])}" width="{wide:.1f}" height="{bottom - y(start[i]):.1f}" fill="none" stroke="currentColor" opacity=".45"/>')
+        if start and i < len(start): out.append(f'<rect x="{x0:.1f}" y="{y(start[i])}" width="{wide:.1f}" height="{bottom - y(start[i]):.1f}" fill="none" stroke="currentColor" opacity=".45"/>')
         for k, (values, colour) in enumerate(groups.values()):
             if i < len(values): out.append(f'<rect x="{x0 + k * wide / m:.1f}" y="{y(min(values[i], hi))}" width="{wide / m:.1f}" height="{bottom - y(min(values[i], hi)):.1f}" fill="{colour}"><title>{i + 1}: {brief(values[i])}</title></rect>')
         if n <= 12 or i in (0, n - 1): out.append(text(LEFT + (i + .5) * each, bottom + 15, str(i + 1), 'middle', faint=True))

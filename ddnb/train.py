@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 import torch, torch.nn.functional as F, torchvision
 from torch import Tensor, nn
-from .basics import check, load_tensors, patch, pick_device, save_tensors, seeded, to_unit, write_json
+from .basics import InputError, check, load_tensors, patch, pick_device, save_tensors, seeded, to_unit, write_json
 from .images import ImageSet
 from .load import RealData
 from .nets import make_net
@@ -260,8 +260,10 @@ def save(self: Teacher, folder):
 
 def _load_teacher(folder, device: str = 'cpu') -> Teacher: # a folder that `save` wrote
     "The teacher in `folder`, on `device`"
+    if (Path(folder)/'result'/'teacher.safetensors').exists(): folder = Path(folder)/'result' # the folder of a run
     weights, about = load_tensors(Path(folder)/'teacher.safetensors')
-    net = make_net(about['name'], len(about['classes']), about['channels'], about['size'])
+    try: net = make_net(about['name'], len(about['classes']), about['channels'], about['size'])
+    except InputError as e: raise InputError(f'{e.problem}, so this teacher can not be built again from its files', 'a network of your own: wrap it once more as Teacher(net, …); a run that used it goes on when it is started again with the same folder=') from None
     net.load_state_dict(weights)
     return Teacher(net.to(pick_device(device)), **about)
 Teacher.load = staticmethod(_load_teacher)
