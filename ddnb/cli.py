@@ -10,7 +10,7 @@ __all__ = ['SCHEDULES', 'BASES', 'METHODS', 'parse_schedule', 'said', 'counts', 
 import argparse, dataclasses, subprocess, sys
 from pathlib import Path
 from . import __version__
-from .basics import InputError, check
+from .basics import InputError, check, here
 from .images import EXPORTS, read_set
 from .load import CIFAR, RealData, load, reload
 from .augment import constant, cosine, linear, reverse, step
@@ -132,14 +132,14 @@ def _resume(a): return _follow(resume(a.run))
 
 def _follow(run: Run):
     "Wait with a progress bar; Ctrl-C stops with a checkpoint"
-    print(f'run folder: {run.folder}', flush=True)
+    print(f'run folder: {here(run.folder)}', flush=True)
     try: run.wait(progress=True)
     except KeyboardInterrupt:
         run.stop().wait()
-        if run.status != 'stopped': return print(run.result(), f'in {run.folder/"result"}')
-        print(f'\nstopped at step {run.last["step"]:,} of {run.last["of"]:,}; `ddnb resume {run.folder}` carries it on')
+        if run.status != 'stopped': return print(run.result(), f'in {here(run.folder/"result")}')
+        print(f'\nstopped at step {run.last["step"]:,} of {run.last["of"]:,}; `ddnb resume {here(run.folder)}` carries it on')
         return 130
-    print(run.result(), f'in {run.folder/"result"}')
+    print(run.result(), f'in {here(run.folder/"result")}')
 
 # %% ../nbs/41_cli.ipynb #58b821ab
 def _judge(a, teacher, sets) -> RealData:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 import ipywidgets as W
 from PIL import Image
-from .basics import InputError, check, escape, patch, read_json, untile
+from .basics import InputError, check, escape, here, patch, read_json, untile
 from .run import _LIVE, Run, _alive, resume
 from .svg import BLUE, VIOLET, Line, brief, chart
 from .export import EXPORTERS, classes_of
@@ -288,7 +288,7 @@ def carry_on(self: Panel):
 @patch
 def _export(self: Panel, name: str):
     "Write the runs as `name`, and say where"
-    try: self.notice.value = 'Written: ' + ', '.join(escape(str(EXPORTERS[name][1](w.run))) for w in self.watches)
+    try: self.notice.value = 'Written: ' + ', '.join(escape(here(EXPORTERS[name][1](w.run))) for w in self.watches)
     except Exception as e: self.notice.value = complaint(e if isinstance(e, InputError) else InputError(f'{name} could not be written ({type(e).__name__}: {e})', 'nothing of the run is lost; another format may do'))
 
 # %% ../nbs/31_panels.ipynb #778e8eb1
