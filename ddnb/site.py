@@ -127,7 +127,7 @@ def names_page(project: Project) -> str:
     return '\n'.join(parts) + '\n'
 
 # %% ../nbs/39_site.ipynb #5dceeee8
-GROUPS = {'First': r'tour', 'Tutorials': r'tutorial_|5\d_|cookbook', 'The rooms': r'\d\d_', 'About': r'glossary|how_|.*'} # heading → beginnings of notebooks' names, in this order
+GROUPS = {'First': r'tour', 'Tutorials': r'tutorial_cda|tutorial_pdd|tutorial_ccfs|5\d_|cookbook', 'The rooms': r'\d\d_', 'About': r'glossary|how_|.*'} # heading → beginnings of notebooks' names, in this order
 
 def contents(project: Project, extra=()) -> str: # names of further pages
     "The table of contents as hidden toctrees, for the sidebar"
