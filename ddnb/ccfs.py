@@ -10,13 +10,13 @@ __all__ = ['COARSE', 'FINE', 'TIES', 'SHORTAGE', 'REASONS', 'budgets', 'batch_fo
 from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
-from .basics import InputError, check, patch, pick_device, seeded, to_unit
+from .basics import check, patch, pick_device, seeded, to_unit
 from .images import DistilledSet, check_classes, stratified
 from .load import RealData
-from .nets import make_net
+from .nets import check_net, make_net
 from .config import known, to_config
 from .run import Event, Method, versions
-from .train import Examples, Teacher, batch_slices, on_device, predict, train
+from .train import Examples, Teacher, batch_slices, check_teacher, on_device, predict, train
 from .protocols import protocol, teach
 from .difficulty import Difficulty, true_margin
 
@@ -123,9 +123,8 @@ class CCFS(Method):
         for name, ok in dict(coarse=COARSE, fine=FINE, tie=TIES, shortage=SHORTAGE, first=('random', 'easiest')).items():
             check(getattr(self, name) in ok, f'{name}={getattr(self, name)!r} is unknown', f'choose one of {list(ok)}')
         check(0 <= self.alpha <= 1, f'alpha={self.alpha} is no share', 'give the share of distilled images, 0 to 1')
-        check(self.ipc >= 1 and self.phases >= 1, f'ipc={self.ipc}, phases={self.phases}', 'give at least 1 of each')
-        protocol(self.protocol)
-        check(self.phases <= 1000, f'phases={self.phases}', 'give at most 1,000')
+        check(self.ipc >= 1 and 1 <= self.phases <= 1000, f'ipc={self.ipc}, phases={self.phases}', 'give at least 1 of each, and at most 1,000 phases')
+        protocol(self.protocol) # names what is unknown in it
 
     def check(self, small=None, teacher=None, real=None, difficulty=None):
         "Refuse, before anything is trained, what does not fit together"
@@ -147,11 +146,8 @@ def check_inputs(method: CCFS, small, teacher, real, difficulty):
     pick_device(method.device)
     for name, v, kind, how in (('teacher', teacher, Teacher, 'teacher = squeeze(real)'), ('real', real, RealData, "real = load('cifar10')")):
         check(isinstance(v, kind), f'CCFS needs {name}, it got {type(v).__name__}', f'{how}; CCFS(…).start(small, teacher, real)')
-    check_classes(real.classes, teacher.classes)
-    check((teacher.channels, teacher.size) == (real.channels, real.size), f'the teacher sees {teacher.channels}×{teacher.size}×{teacher.size} images, the data are {real.channels}×{real.size}×{real.size}', 'use a teacher that was trained on these data')
-    protocol(method.protocol, real)
-    try: make_net(method.net or teacher.name, 2, real.channels, real.size)
-    except InputError as e: raise InputError(f'{e.problem}, and filters are networks by name', f"net='convnet3-w16-batch', say; {e.remedy}") from None
+    check_teacher(teacher, real)
+    check_net(method.net or teacher.name, real.channels, real.size, 'filters', 'net')
     distilled, ks = budgets(method.ipc, method.alpha, method.phases)
     if distilled: _check_distilled(small, distilled, method, real)
     counts = torch.bincount(real.train.labels.cpu(), minlength=len(real.classes))

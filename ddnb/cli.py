@@ -14,7 +14,7 @@ from .basics import InputError, check, here
 from .images import EXPORTS, read_set
 from .load import CIFAR, RealData, load, reload
 from .augment import constant, cosine, linear, reverse, step
-from .config import param_docs
+from .config import param_docs, plain_value, read_call
 from .run import Run, Stopped, resume
 from .train import Teacher, squeeze
 from .protocols import PROTOCOLS, evaluate, protocol
@@ -32,16 +32,10 @@ SCHEDULES = dict(constant=constant, step=step, linear=linear, cosine=cosine)
 def parse_schedule(text: str): # as typed in a shell
     "'cosine', 'cosine(0.5)', 'step(milestone=0.3, lo=0.2)', 'reverse(cosine(0.5))' as the schedule"
     name, _, inside = text.strip().partition('(')
-    inside = inside[:-1] if inside.endswith(')') else inside
-    if name == 'reverse': return reverse(parse_schedule(inside or 'cosine'))
+    if name == 'reverse': return reverse(parse_schedule(inside.removesuffix(')') or 'cosine'))
     check(name in SCHEDULES, f'there is no schedule {name!r}', f'use one of {[*SCHEDULES, "reverse"]}, with numbers in brackets: cosine(0.5)')
-    plain, named = [], {}
-    for part in filter(None, (p.strip() for p in inside.split(','))):
-        k, eq, v = part.rpartition('=')
-        try: value = float(v)
-        except ValueError: raise InputError(f'{part!r} in the schedule is not a number', 'write cosine(0.5) or cosine(milestone=0.5, lo=0.2)') from None
-        if eq: named[k.strip()] = value
-        else: plain.append(value)
+    _, plain, named = read_call(text)
+    for v in (*plain, *named.values()): check(type(v) in (int, float), f'{v!r} in the schedule is not a number', 'write cosine(0.5) or cosine(milestone=0.5, lo=0.2)')
     try: return SCHEDULES[name](*plain, **named)
     except TypeError as e: raise InputError(f'schedule {text!r}: {e}', 'write cosine(0.5) or cosine(milestone=0.5, lo=0.2)') from None
 
@@ -63,10 +57,7 @@ def setting(text: str) -> tuple: # 'lr=0.5'
     "A name and a value: a number where it is one, True or False, else the text"
     name, eq, value = text.partition('=')
     check(bool(eq), f'{text!r} sets nothing', 'write NAME=VALUE, steps=100 say')
-    for kind in (int, float):
-        try: return name.strip(), kind(value)
-        except ValueError: pass
-    return name.strip(), {'True': True, 'False': False}.get(value, value)
+    return name.strip(), plain_value(value)
 
 def add_fields(parser, cls, skip=()): # an argparse parser; a dataclass; fields to leave out
     "An option for each field of a dataclass; its help is the comment beside the field"

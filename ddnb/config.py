@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KNOWN', 'save_state', 'load_state', 'class_path', 'to_config', 'known', 'find_class', 'from_config', 'differences',
-           'param_docs', 'check_types', 'plain_value', 'check_names']
+           'param_docs', 'check_types', 'plain_value', 'read_call', 'check_names']
 
 # %% ../nbs/04_config.ipynb #04675838
 import ast, dataclasses, difflib, importlib, inspect, json, math, numbers, re
@@ -111,6 +111,12 @@ def plain_value(text: str): # as somebody typed it
     "A number, truth value or tuple as Python writes it, or the text itself; nothing is run"
     try: return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError): return text # the last two: nested beyond all measure
+
+def read_call(text: str) -> tuple: # 'cosine(0.5)', 'ccfs(epochs=20, lr=0.05)'
+    "The name of a call, its values, and its named values, as somebody typed it; nothing is run"
+    name, _, inside = text.strip().partition('(')
+    parts = [p.rpartition('=') for p in inside.removesuffix(')').split(',') if p.strip()]
+    return name, [plain_value(v.strip()) for _, eq, v in parts if not eq], {k.strip(): plain_value(v.strip()) for k, eq, v in parts if eq}
 
 def check_names(cls, names): # a dataclass; names that somebody gave
     "Raise `InputError` for a name that is no field of the dataclass, with the nearest ones that are"

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EXPORTS', 'fingerprint', 'channel_statistics', 'ImageSet', 'stratified', 'check_classes', 'DistilledSet', 'card',
-           'to_imagefolder', 'to_tensors', 'to_huggingface', 'from_tensors', 'from_imagefolder', 'from_sheet',
-           'read_set']
+           'result_of', 'to_imagefolder', 'to_tensors', 'to_huggingface', 'from_tensors', 'from_imagefolder',
+           'from_sheet', 'read_set']
 
 # %% ../nbs/00_images.ipynb #595f4aad
 import hashlib, json
@@ -242,15 +242,16 @@ def save(self: DistilledSet, folder): # a new folder, or one that holds a set
     save_tensors(folder/'images.safetensors', tensors, about)
     return folder
 
-def _result_of(path: Path) -> Path:
-    "A run's folder stands for its result"
+def result_of(path) -> Path: # a folder
+    "A run's folder stands for its result: that; any other folder as it is. Raises `InputError` for a run that has no result yet."
+    path = Path(path)
     if not (path/'run.json').exists(): return path
     check((path/'result').exists(), f'the run in {str(path)!r} has no result yet', f'carry it on: resume({str(path)!r}).result(), or ddnb resume {path}')
     return path/'result'
 
 def _load_set(folder) -> DistilledSet: # a folder that `save` wrote
     "The set in `folder`, or the result of the run in it. Raises `InputError` where there is none."
-    folder = _result_of(Path(folder))
+    folder = result_of(folder)
     check((folder/'images.safetensors').exists(), f'{str(folder)!r} holds no set that `save` wrote', 'read_set(folder) reads exports and other layouts too; check the path' if folder.exists() else 'there is no such folder: check the path')
     t, about = load_tensors(Path(folder)/'images.safetensors')
     check(str(about.get('format', '')).startswith('ddnb.DistilledSet'), f'{str(folder)!r} holds no distilled set', 'read foreign sets with read_set')
@@ -357,7 +358,7 @@ def read_set(path, classes=None, mean=None, std=None, **options) -> DistilledSet
     """Read a distilled set in any of the usual layouts: ours, an ImageFolder, MTT's `images_best.pt` + `labels_best.pt`, a `.pt` or `.npz` with images and labels, a PNG sheet."""
     path = Path(path)
     check(path.exists(), f'there is no {str(path)!r}', 'check the path')
-    path = _result_of(path)
+    path = result_of(path)
     if (path/'images.safetensors').exists(): return DistilledSet.load(path)
     if (path/'images_best.pt').exists():
         said = read_json(path/'tensors.json') if (path/'tensors.json').exists() else {}

@@ -12,14 +12,14 @@ import itertools, math, statistics, time
 from dataclasses import asdict, dataclass, replace
 import torch
 from tqdm.auto import tqdm
-from .basics import InputError, check, escape, patch, pick_device, seeded, to_unit, write_json
+from .basics import check, escape, patch, pick_device, read_json, seeded, to_unit, write_json
 from .images import DistilledSet, ImageSet, check_classes
-from .config import check_names, plain_value
+from .config import check_names, read_call
 from .load import RealData
-from .nets import make_net
+from .nets import check_net, make_net
 from .whiten import make_space
 from .augment import open_mosaics
-from .train import SQUEEZE, Examples, Recipe, Teacher, accuracy, check_stats, family, on_device, train
+from .train import SQUEEZE, Examples, Recipe, Teacher, accuracy, check_stats, check_teacher, family, on_device, train
 
 # %% ../nbs/06_protocols.ipynb #159c0711
 _HARD = Recipe(epochs=300, batch=256, lr=.01, weight_decay=5e-4, decay='halfway', crop='pad')
@@ -76,14 +76,13 @@ def for_set(self: Protocol, small, net: str) -> tuple: # a set; the student's na
 def protocol(name, real: RealData | None = None) -> Protocol: # 'hard', 'ccfs(epochs=20, lr=0.05)' or a Protocol; real picks the family by image size
     "The protocol of that name for these data, with the changes in its brackets. Raises `InputError` for what is unknown."
     if isinstance(name, Protocol): return name
-    head, _, inside = str(name).partition('(')
+    head, unnamed, changes = read_call(str(name))
     check(head in PROTOCOLS, f'there is no protocol {head!r}', f'choose one of {list(PROTOCOLS)}, or make a Protocol(name, Recipe(…))')
     table = PROTOCOLS[head]
     keys = [real.name, family(real.name, real.size, SQUEEZE)] if real else ['cifar10']
-    changes = [part.partition('=') for part in inside.rstrip(')').replace(' ', '').split(',') if part]
-    check(all(eq for _, eq, _ in changes), f'the protocol {name!r} has a change without a name', f"write '{head}(epochs=20)'")
+    check(not unnamed, f'the protocol {name!r} has a change without a name', f"write '{head}(epochs=20)'")
     found = Protocol(head, next((table[k] for k in keys if k in table), next(iter(table.values()))))
-    return found.but(**{k: plain_value(v) for k, _, v in changes}) if changes else found
+    return found.but(**changes) if changes else found
 
 _named_protocol = protocol # for `evaluate`, where `protocol` is an argument
 
@@ -151,6 +150,12 @@ class Scores(list):
         return '\n'.join('  '.join(word.ljust(w) for word, w in zip(line, wide)).rstrip() for line in lines)
     def _repr_html_(self): return scores_html(self)
     def save(self, path): "Write the rows as JSON"; write_json(path, list(self))
+    @staticmethod
+    def load(path) -> 'Scores':
+        "What `save` wrote. Raises `InputError` where the file holds something else."
+        rows = read_json(path, list)
+        check(all(isinstance(r, dict) and {'name', 'protocol', 'net', 'ipc', 'repeats', 'mean', 'std'} <= r.keys() for r in rows), f'{str(path)!r} holds no scores', 'give a file that Scores.save wrote')
+        return Scores(rows)
 
 def row_name(r: dict, rows) -> str: # a row of `evaluate`; all rows that stand beside it
     "A row's name; where a budget has several controls (a set with stages has one of its own), the control says for whom it stands"
@@ -236,13 +241,8 @@ def _check_evaluation(sets, real, teacher, protocols, repeats, nets):
         check_classes(s.classes, real.classes, f'the set {name!r}', 'the real data')
         check((s.images.shape[1], s.size) == (real.channels, real.size), f'the set {name!r} has {s.images.shape[1]}×{s.size}×{s.size} images, the test has {real.channels}×{real.size}×{real.size}', 'use the data set it was distilled from, or load(…, size=)')
     for p in protocols: check(p.recipe.labels == 'hard' or teacher is not None, f'protocol {p.name!r} needs a teacher\'s labels', "pass teacher=, or use protocol='hard'")
-    if teacher is not None:
-        check_classes(real.classes, teacher.classes)
-        check((teacher.channels, teacher.size) == (real.channels, real.size), f'the teacher sees {teacher.channels}×{teacher.size}×{teacher.size} images, the data are {real.channels}×{real.size}×{real.size}', 'use a teacher that was trained on these data, or load(…, size=)')
-    for n in nets:
-        check(isinstance(n, str), f'a student is a {type(n).__name__}', "students are networks by name: nets='convnet3-w16-batch', or a list of names")
-        try: make_net(n, 2, real.channels, real.size)
-        except InputError as e: raise InputError(f'{e.problem}, and students are networks by name', f"nets='convnet3-w16-batch', say; {e.remedy}") from None
+    if teacher is not None: check_teacher(teacher, real)
+    for n in nets: check_net(n, real.channels, real.size, 'students', 'nets')
 
 # %% ../nbs/06_protocols.ipynb #c769366b
 def evaluate(small,                    # a DistilledSet or ImageSet, or a dict of name → set to compare; `real.train` among them is what all images reach

@@ -7,7 +7,7 @@ __all__ = ['schedule_of', 'schedule_points', 'opinions', 'judge_of', 'RecoveryPa
 
 # %% ../nbs/31_recovery_panel.ipynb #ead3cee8
 import ipywidgets as W, numpy as np
-from .basics import InputError, patch
+from .basics import InputError, escape, patch
 from .config import find_class, from_config
 from .panel_parts import html, row
 from .panels import Panel, complaint
@@ -65,8 +65,8 @@ class RecoveryPanel(Panel, shows=('CDA',)):
             try: self._judges[i] = self._judges.get(i) or judge_of(watch.run)
             except InputError as e: self.verdict.value = complaint(e); return None
             self._seen[i] = step, opinions(self._judges[i], x, labels, self.classes[i])
-            told = [f'The teacher agrees with {sum(not other for _, other in said.values())} of {len(said)} labels' + (f' of {escape(self.names[k])}' if len(self.watches) > 1 else '') for k, (_, said) in sorted(self._seen.items())]
-            self.verdict.value = '<br>'.join(told) + '; framed: it sees another class.'
+        told = [f'The teacher agrees with {sum(not other for _, other in said.values())} of {len(said)} labels' + (f' of {escape(self.names[k])}' if len(self.watches) > 1 else '') for k, (_, said) in sorted(self._seen.items())]
+        self.verdict.value = '<br>'.join(told) + '; framed: it sees another class.'
         return self._seen[i][1]
 
 # %% ../nbs/31_recovery_panel.ipynb #d8b24d0a

@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 import ipywidgets as W
-from .basics import InputError, check, escape, read_json
+from .basics import InputError, check, escape
 from .panel_parts import STYLE, Painted, button, close_all, html, row
 from .panels import Panel, Watch, complaint
-from .protocols import CONTROL, control_of, spread
+from .protocols import CONTROL, Scores, control_of, spread
 from .recovery_panel import RecoveryPanel
 from .run import Run
 from .svg import BLUE, GREY, VIOLET, AMBER, Line, brief, chart, interval
@@ -137,7 +137,7 @@ class RunsPanel(Painted):
         self.curves.value = ''.join(chart(l, Panel.words.get(k, k), (0, of), log=True, words='step', height=140) for k in LOSSES if (l := lines(k)))
         rows = []
         for p in [*sorted(self.folder.parent.glob('scores.json')), *sorted(self.folder.rglob('scores.json'))]:
-            try: rows += [s for s in read_json(p, list) if isinstance(s, dict) and {'name', 'protocol', 'net', 'ipc', 'mean', 'std', 'repeats'} <= s.keys()]
+            try: rows += Scores.load(p)
             except InputError as e: damaged.append(e)
         self.said.value = complaint(damaged[0]) if damaged else ''
         self.judged.value = 'judged sets, each beside random real images at the same number' if rows else ''
@@ -149,7 +149,7 @@ class RunsPanel(Painted):
         try:
             check(len(self.runs) > 0, 'there are no runs in this folder yet', 'start one')
             pair = [self.runs[i] for i in dict.fromkeys((self.left.value, self.right.value))]
-            kind = Panel if len({r.about['method']['class'] for r in pair} - {'ddnb.cda:CDA'}) else RecoveryPanel # what both can show
+            kind = RecoveryPanel if {r.about['method']['class'] for r in pair} == {'ddnb.cda:CDA'} else Panel # what both can show
             self.pair = kind(*pair)
         except Exception as e: self.said.value = complaint(e); return
         self.said.value, self.place.children = '', [self.pair.box]

@@ -9,12 +9,12 @@ __all__ = ['ORDER_COLOURS', 'order_line', 'orders_charts', 'partition_chart', 's
 from functools import cached_property
 import ipywidgets as W, torch
 from torch import Tensor
-from .basics import check, escape, patch, read_json, to_unit
+from .basics import check, escape, patch, to_unit
 from .config import find_class
 from .panel_parts import Grid, html, row
 from .panels import Panel
 from .pdd import partition
-from .protocols import CONTROL, Protocol
+from .protocols import CONTROL, Protocol, Scores
 from .svg import AMBER, BLUE, GREY, VIOLET, Line, brief, chart, histogram
 
 # %% ../nbs/31_stages_panel.ipynb #b3fb2143
@@ -88,7 +88,7 @@ class StagesPanel(Panel, shows=('PDD',)):
         path, stages = self.watches[0].run.folder/'scores.json', self.first - 1 + len(self.grids)
         stamp = path.stat().st_mtime_ns if path.exists() else 0
         if stamp == self._read: return self.accuracy.value
-        rows, self._read = self._rows or (read_json(path, list) if stamp else []), stamp
+        rows, self._read = self._rows or (Scores.load(path) if stamp else []), stamp
         parts = [partition_chart(self.forgotten, self.method['discard'], stages)] if self.forgotten is not None else []
         return ''.join([*parts, *orders_charts(rows, stages)])
 

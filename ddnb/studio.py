@@ -9,19 +9,19 @@ __all__ = ['METHODS', 'TABS', 'NOBODY', 'OWN', 'MEASURED', 'HINTS', 'COUNT', 'St
 import dataclasses, threading, time
 from pathlib import Path
 import ipywidgets as W
-from .basics import InputError, check, escape, here, patch, read_json
+from .basics import InputError, check, escape, here, patch
 from .ccfs import CCFS
 from .cda import CDA
 from .difficulty import TrainingLog, one_pass, published
 from .form import WIDE, Form
-from .images import EXPORTS, check_classes
+from .images import EXPORTS
 from .load import load
 from .panel_parts import STYLE, Painted, button, close_all, html, row
 from .panels import Panel, complaint, how_long
 from .pdd import PDD
-from .protocols import PROTOCOLS, Scores, evaluate, protocol
+from .protocols import PROTOCOLS, Scores, evaluate
 from .run import Run, Stopped
-from .train import SQUEEZE, Squeeze, Teacher, family, squeeze
+from .train import SQUEEZE, Squeeze, Teacher, check_teacher, family, squeeze
 
 # %% ../nbs/32_studio.ipynb #4ba45163
 METHODS, TABS = dict(CDA=CDA, PDD=PDD, CCFS=CCFS), dict(CDA='Recover', PDD='Stages', CCFS='Select')
@@ -35,7 +35,7 @@ class Studio(Painted):
     "Pick data, teacher, method and settings by form; see the cost; run, watch, judge and export; get the code"
     def __init__(self, folder='runs'): # where runs, teachers and exports go
         self.folder, self.real, self.teacher, self.panel, self._panels, self._forms, self._counts, self._busy = Path(folder).absolute(), None, None, None, {}, {}, {}, threading.Lock()
-        self._named, self._from = '', '' # the data as they were named, the folder that the teacher was read from
+        self._from = '' # the folder that the teacher was read from
         self.note, self.facts, self.cost, self.hint, self.code, self.scores = 'Pick data, then train or load a teacher (PDD needs none).', html('', 'ddnb-quiet'), html('', 'ddnb-quiet'), html('', 'ddnb-quiet'), html(), html('', 'ddnb-table')
         self.said = html('', 'ddnb-said')
         self.box = W.VBox([html(STYLE), html(_TABS_STYLE), self.said, row(self._left(), self._tabs(), kind='ddnb-body')])
@@ -62,14 +62,16 @@ class Studio(Painted):
     def run(self): "The latest run, as its panel has it (a resumed run is a new object), or None"; return self.panel and self.panel.watches[0].run
 
     @property
+    def judged(self) -> str: "The protocol's name, with the epochs where they are changed"; return self.judge.value + (f'(epochs={self.students.value})' if self.students.value else '')
+
+    @property
     def script(self) -> str:
         "Python that does the same as the form"
         teacher = f'Teacher.load({self._from!r})' if self._from else f'squeeze(real, epochs={self.epochs.value}, progress=False)'
         taught = self.kind.value != 'PDD' or self.teacher is not None
         lines, given = self._begin_code()
-        judged = repr(self.judge.value) if not self.students.value else f'protocol({self.judge.value!r}, real).but(epochs={self.students.value})'
         return '\n'.join(['from ddnb.all import *', *(['from ddnb.difficulty import one_pass'] if 'one_pass' in ''.join(lines) else []), f'real    = load({self.data.value!r})', *([f'teacher = {teacher}'] if taught else []), *lines, f'run     = {self.form.code}.start({given})', 'small   = run.result()',
-                          f'rows    = evaluate(small, real, {"teacher" if taught else "None"}, {judged}, repeats={self.repeats.value})', f'small.export({here(self.folder/self.target.value)!r}, {self.format.value!r})'])
+                          f'rows    = evaluate(small, real, {"teacher" if taught else "None"}, {self.judged!r}, repeats={self.repeats.value})', f'small.export({here(self.folder/self.target.value)!r}, {self.format.value!r})'])
 
 _TABS_STYLE = '<style>.ddnb .widget-tab > .lm-TabBar .lm-TabBar-tab { min-width: 0; flex: 0 1 auto; padding: 0 12px }</style>'
 
@@ -183,15 +185,8 @@ def _forgetting(self: Studio, real):
 @patch
 def _taught(self: Studio):
     check(self.teacher is not None, 'there is no teacher yet', 'press “Train a teacher”, or load one')
-    return self._fitting(self.teacher)
-
-@patch
-def _fitting(self: Studio, teacher: Teacher) -> Teacher:
-    "The teacher, if it belongs to the data on the left"
-    check_classes(self.real.classes, teacher.classes)
-    check((teacher.channels, teacher.size) == (self.real.channels, self.real.size), f'the teacher sees {teacher.channels}×{teacher.size}×{teacher.size} images, the data are {self.real.channels}×{self.real.size}×{self.real.size}', 'name the data that it was trained on')
-    return teacher
-
+    check_teacher(self.teacher, self.real)
+    return self.teacher
 @patch
 def inputs(self: Studio, method) -> list: # the form's method
     "What the method takes, in its order"
@@ -220,9 +215,9 @@ def read(self: Studio):
     "Load the data that the form names"
     named = self.data.value.strip()
     check(bool(named), 'no data are named', 'digits, cifar10, or a folder of class folders')
-    if self.real is None or named not in (self._named, self.real.origin['name']):
+    if self.real is None or self.real.origin['name'] not in (named, str(Path(named).resolve())):
         self.say(f'Loading {named} …')
-        self.real, self.teacher, self._named = load(named), None, named
+        self.real, self.teacher = load(named), None
     return self.real
 
 @patch
@@ -249,8 +244,9 @@ def train(self: Studio):
 @patch
 def load_teacher(self: Studio):
     "Read a saved teacher"
-    self.read()
-    self.teacher, self._from = self._fitting(Teacher.load(self.saved.value)), self.saved.value
+    real, teacher = self.read(), Teacher.load(self.saved.value)
+    check_teacher(teacher, real)
+    self.teacher, self._from = teacher, self.saved.value
     self.say('The teacher is ready.')
 
 # %% ../nbs/32_studio.ipynb #eec84654
@@ -284,10 +280,10 @@ def _result(self: Studio):
 def evaluate_set(self: Studio):
     "Judge the result beside random real images; rows of other protocols stay"
     small, real = self._result(), self.read()
-    chosen, path = protocol(self.judge.value, real), self.run.folder/'scores.json'
+    path = self.run.folder/'scores.json'
     self.say('Training students …')
-    rows = evaluate(small, real, self.teacher, chosen.but(epochs=self.students.value) if self.students.value else chosen, repeats=self.repeats.value)
-    old = read_json(path, list) if path.exists() else []
+    rows = evaluate(small, real, self.teacher, self.judged, repeats=self.repeats.value)
+    old = Scores.load(path) if path.exists() else []
     rows = Scores([r for r in old if r['protocol'] not in {q['protocol'] for q in rows}] + rows)
     rows.save(path)
     self.scores.value = rows._repr_html_()

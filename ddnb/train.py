@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SQUEEZE', 'Recipe', 'lr_at', 'make_optimiser', 'Plan', 'batch_slices', 'plan_epoch', 'hard_loss', 'distil_loss',
            'Examples', 'on_device', 'own_noise', 'autocast', 'train_step', 'train', 'predict', 'accuracy', 'Teacher',
-           'check_stats', 'with_batch_statistics', 'family', 'Squeeze', 'squeeze']
+           'check_teacher', 'check_stats', 'with_batch_statistics', 'family', 'Squeeze', 'squeeze']
 
 # %% ../nbs/05_train.ipynb #8b5445be
 import copy, hashlib, math
@@ -17,7 +17,7 @@ from pathlib import Path
 import torch, torch.nn.functional as F, torchvision
 from torch import Tensor, nn
 from .basics import InputError, check, load_tensors, patch, pick_device, save_tensors, seeded, to_unit, write_json
-from .images import ImageSet
+from .images import ImageSet, check_classes, result_of
 from .load import RealData
 from .nets import make_net
 from .whiten import Channels, Zca
@@ -240,6 +240,12 @@ class Teacher:
     @cached_property
     def _batch_net(self): return with_batch_statistics(self.net)
 
+def check_teacher(teacher, real: RealData): # a Teacher
+    "Raise `InputError` unless the teacher has the classes of the real data, in their order, and sees images of their channels and size"
+    check_classes(real.classes, teacher.classes)
+    seen, shown = (f'{o.channels}×{o.size}×{o.size}' for o in (teacher, real))
+    check(seen == shown, f'the teacher sees {seen} images, the data are {shown}', 'use a teacher that was trained on these data, or load(…, size=)')
+
 def check_stats(stats: str): "Raise `InputError` unless `stats` is 'running' or 'batch'"; check(stats in ('running', 'batch'), f'stats={stats!r} is unknown', "choose 'running' or 'batch'")
 
 def with_batch_statistics(net):
@@ -260,8 +266,7 @@ def save(self: Teacher, folder):
 
 def _load_teacher(folder, device: str = 'cpu') -> Teacher: # a folder that `save` wrote
     "The teacher in `folder`, on `device`"
-    if (Path(folder)/'result'/'teacher.safetensors').exists(): folder = Path(folder)/'result' # the folder of a run
-    weights, about = load_tensors(Path(folder)/'teacher.safetensors')
+    weights, about = load_tensors(result_of(folder)/'teacher.safetensors')
     try: net = make_net(about['name'], len(about['classes']), about['channels'], about['size'])
     except InputError as e: raise InputError(f'{e.problem}, so this teacher can not be built again from its files', 'a network of your own: wrap it once more as Teacher(net, …); a run that used it goes on when it is started again with the same folder=') from None
     net.load_state_dict(weights)
