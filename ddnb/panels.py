@@ -265,12 +265,12 @@ def charts(self: Panel, at: int) -> str:
 def once(self: Panel):
     "Look at the runs and bring all widgets to the present state"
     for w in self.watches: w.refresh()
+    self.bar.paint() # first: where it says that a run has stopped, the slider below knows the step it rests at
     events = [e for w in self.watches for e in list(w.run.events)]
     steps = {e['step'] for e in events if 'preview' in e} or {e['step'] for e in events}
     steps |= {w.run.last['step'] for w in self.watches if w.run.last and not w.run.alive} # where it rests
     self.time.paint(sorted(steps), max(w.of for w in self.watches))
     (self.time.live.remove_class if any(w.state not in ('done', 'stopped', 'failed', 'interrupted') for w in self.watches) else self.time.live.add_class)('ddnb-hidden')
-    self.bar.paint()
     self.paint(self.time.at)
 
 @patch
