@@ -73,8 +73,8 @@ class CheckItem(pytest.Item):
     "Makes the library, the clean notebooks or the README again in a copy, and compares"
     def runtest(self):
         if self.name.startswith('readme'):
-            from ddnb.docs import readme_text
-            if readme_text(NBS/'index.ipynb') != (ROOT/'README.md').read_text(encoding='utf-8'): pytest.fail('README.md is not what index.ipynb gives: python -c "from ddnb.docs import readme; readme()"', pytrace=False)
+            from reference import readme_text
+            if readme_text(NBS/'index.ipynb') != (ROOT/'README.md').read_text(encoding='utf-8'): pytest.fail('README.md is not what index.ipynb gives: python -c "from reference import readme; readme()"', pytrace=False)
             return
         with tempfile.TemporaryDirectory() as d: self.compare(Path(d)/ROOT.name)
 

@@ -8,13 +8,13 @@ from lab import Lab, ROOT, browser, failures, notebook, open_notebook, run_all
 PREPARE = '''import os; os.environ.setdefault('OMP_NUM_THREADS', '1')
 from pathlib import Path
 from ddnb.all import *
-from ddnb.panels import Panel
-from ddnb.recovery_panel import RecoveryPanel
-from ddnb.schedule_panel import SchedulePanel
-from ddnb.runs_panel import RunsPanel
-from ddnb.studio import Studio
-from ddnb.stages_panel import StagesPanel
-from ddnb.selection_panel import SelectionPanel
+from ddnb.view.panel import Panel
+from ddnb.view.recovery import RecoveryPanel
+from ddnb.view.schedules import SchedulePanel
+from ddnb.view.runs import RunsPanel
+from ddnb.view.studio import Studio
+from ddnb.view.stages import StagesPanel
+from ddnb.view.selection import SelectionPanel
 real = load('digits')
 home = Path({home!r})
 if not (home/'teacher'/'teacher.json').exists(): squeeze(real, progress=False).save(home/'teacher')
@@ -33,7 +33,7 @@ SCENES = { # name → the cell that shows the panel
     'schedules': "SchedulePanel(schedule=cosine(.6))",
     'runs': "small = {n: Run.open(home/'runs'/n).result() for n in ('cosine', 'constant')}\nevaluate(small, real, teacher, protocol('hard').but(epochs=100), repeats=3).save(home/'runs'/'cosine'/'scores.json')\np = RunsPanel(home/'runs')\np.scores.columns[4][0].click()\np",
     'studio': "import os; os.chdir(home)\ns = Studio('runs')\ns.real, s.teacher, s.form.fields['steps'].value = real, teacher, 400\ns.start()\ns.run.wait()\ns",
-    'stages': """from ddnb.protocols import Scores
+    'stages': """from ddnb.train.evaluate import Scores
 base = DM.preset('digits', steps=80, lr=3.)
 run = PDD(base, stages=3, ipc=2, pool=4, transition_epochs=30).start(real, folder=home/'stages').wait()
 orders = [protocol(p).but(epochs=60) for p in ('idc-progressive', 'idc-sequential', 'idc')]

@@ -1,23 +1,23 @@
 "CCFS: a killed run chooses the same images; scores that others published"
 import signal, subprocess, sys
 import pytest, torch
-from ddnb.basics import InputError
-from ddnb.ccfs import CCFS
-from ddnb.difficulty import PUBLISHED, Difficulty, TrainingLog, published, spearman
-from ddnb.images import DistilledSet
-from ddnb.load import load
-from ddnb.run import Run, resume
-from ddnb.select import select
-from ddnb.train import Teacher, squeeze
+from ddnb.core.basics import InputError
+from ddnb.methods.ccfs import CCFS
+from ddnb.methods.difficulty import PUBLISHED, Difficulty, TrainingLog, published, spearman
+from ddnb.data.images import DistilledSet
+from ddnb.data.load import load
+from ddnb.core.run import Run, resume
+from ddnb.methods.select import select
+from ddnb.train.train import Teacher, squeeze
 
 START = '''
 import os, signal, sys
-from ddnb.run import Run
-from ddnb.ccfs import CCFS
-from ddnb.difficulty import Difficulty
-from ddnb.images import DistilledSet
-from ddnb.load import load
-from ddnb.train import Teacher
+from ddnb.core.run import Run
+from ddnb.methods.ccfs import CCFS
+from ddnb.methods.difficulty import Difficulty
+from ddnb.data.images import DistilledSet
+from ddnb.data.load import load
+from ddnb.train.train import Teacher
 inputs, out, *last = sys.argv[1:]
 Run.checkpoint_every, Run.record_every = .15, 0.
 def look(run, event, must=False, look=Run._look):

@@ -2,9 +2,9 @@
 import numpy as np, pytest, torch
 from PIL import Image
 from torchvision import datasets
-from ddnb.basics import InputError, to_bytes
-from ddnb.images import read_set
-from ddnb.load import load
+from ddnb.core.basics import InputError, to_bytes
+from ddnb.data.images import read_set
+from ddnb.data.load import load
 
 CIFAR10 = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
 

@@ -2,7 +2,7 @@
 import json, re
 from pathlib import Path
 import pytest
-from ddnb.docs import read_cells, undocumented
+from reference import read_cells, undocumented
 
 ROOT = Path(__file__).parent.parent.parent
 MODULES = sorted(p for p in (ROOT/'ddnb').glob('*.py') if p.stem[0] != '_')
@@ -67,7 +67,7 @@ def exists(code, known):
 
 def here_column():
     "(line, the code in its third column) of the tables paper → here"
-    rows = [line for kind, _, source, _ in read_cells(ROOT/'nbs/glossary.ipynb') if kind == 'markdown' for line in source.splitlines() if line.count('|') == 5 and '---' not in line and '| here |' not in line]
+    rows = [line for kind, _, source, _ in read_cells(ROOT/'nbs/guide/glossary.ipynb') if kind == 'markdown' for line in source.splitlines() if line.count('|') == 5 and '---' not in line and '| here |' not in line]
     return [(r, re.findall(r'`([^`]+)`', r.split('|')[3])) for r in rows]
 
 def test_the_glossary_names_what_exists():

@@ -1,13 +1,13 @@
 "A killed run ends in the same bytes; the command line works as a program"
 import json, os, signal, subprocess, sys, time
 import pytest
-from ddnb.basics import InputError
-from ddnb.cli import main
-from ddnb.load import load
-from ddnb.run import Run, resume
-from ddnb.train import squeeze
+from ddnb.core.basics import InputError
+from ddnb.app.cli import main
+from ddnb.data.load import load
+from ddnb.core.run import Run, resume
+from ddnb.train.train import squeeze
 
-DDNB = 'from ddnb.run import Run; Run.checkpoint_every = .3; from ddnb.cli import main; raise SystemExit(main())'
+DDNB = 'from ddnb.core.run import Run; Run.checkpoint_every = .3; from ddnb.app.cli import main; raise SystemExit(main())'
 def ddnb(*args): return [sys.executable, '-c', DDNB, *map(str, args)]
 
 @pytest.fixture(scope='module')

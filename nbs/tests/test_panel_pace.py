@@ -11,7 +11,7 @@ def stripes(tmp_path):
     "Starts the small method that 31_panels defines, with other settings"
     import nbformat
     cells = [c.source for c in nbformat.read(L.ROOT/'nbs'/'31_panels.ipynb', 4).cells if c.cell_type == 'code']
-    (tmp_path/'stripes_of_page.py').write_text('import time, torch, numpy as np, tempfile\nfrom pathlib import Path\nfrom dataclasses import dataclass\nfrom ddnb.basics import seeded\nfrom ddnb.config import known\nfrom ddnb.run import Event, Method\n' + next(c for c in cells if 'class Stripes(Method)' in c).split('home = Path')[0])
+    (tmp_path/'stripes_of_page.py').write_text('import time, torch, numpy as np, tempfile\nfrom pathlib import Path\nfrom dataclasses import dataclass\nfrom ddnb.core.basics import seeded\nfrom ddnb.core.config import known\nfrom ddnb.core.run import Event, Method\n' + next(c for c in cells if 'class Stripes(Method)' in c).split('home = Path')[0])
     sys.path.insert(0, str(tmp_path))
     import stripes_of_page
     sys.path.remove(str(tmp_path))
@@ -21,7 +21,7 @@ def rss() -> float: "Megabytes of this process"; return int(Path('/proc/self/sta
 
 @pytest.mark.skipif(not Path('/proc/self/statm').exists(), reason='memory is read from /proc')
 def test_memory_stays_flat_and_widgets_are_reused(stripes):
-    from ddnb.panels import Panel
+    from ddnb.view.panel import Panel
     from ipywidgets.widgets.widget import _instances
     run = stripes(steps=2000, wait=.003)
     panel = Panel.of(run)
@@ -39,10 +39,10 @@ LOOKS = 5 # a second at most: a look waits a tenth of a second, and rests as lon
 @pytest.mark.skipif(not hasattr(time, 'pthread_getcpuclockid'), reason="a thread's own CPU time is not to be had")
 def test_a_run_keeps_its_pace_under_a_panel(tmp_path):
     "Pairs of windows in one run, the painter at work and at rest: steps per second in the median pair, best of three tries. Where other programs take the processor away (this process gets less than nine tenths of a core), the clock measures them; there the CPU time of a look says which part of a core the painter would take."
-    from ddnb.cda import CDA
-    from ddnb.load import load
-    from ddnb.recovery_panel import RecoveryPanel
-    from ddnb.train import squeeze
+    from ddnb.methods.cda import CDA
+    from ddnb.data.load import load
+    from ddnb.view.recovery import RecoveryPanel
+    from ddnb.train.train import squeeze
     teacher = squeeze(load('digits'), epochs=1, progress=False)
     run = CDA.preset('digits', steps=100_000).start(teacher, folder=tmp_path/'run')
     panel = RecoveryPanel(run)

@@ -9,7 +9,7 @@ import lab as L
 EVIL = '<img src=x onerror=alert(1)>'
 FIRST = '''from dataclasses import replace
 from ddnb.all import *
-from ddnb.difficulty import one_pass
+from ddnb.methods.difficulty import one_pass
 real = load('digits')
 names = [%r, *real.classes[1:]]
 real = replace(real, train=replace(real.train, classes=names), test=replace(real.test, classes=names))
@@ -130,7 +130,7 @@ run"""
 
 @pytest.mark.e2e
 def test_a_click_on_a_bar_shows_real_images_with_label_and_score(panels):
-    from ddnb.load import load
+    from ddnb.data.load import load
     panel = L.run_cell(panels, SELECT)
     strip = panel.locator('.widget-html', has_text='images with a score of').last
     assert not strip.count(), 'nothing is shown before a bar is chosen'

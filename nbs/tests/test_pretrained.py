@@ -1,7 +1,7 @@
 "torchvision's ImageNet weights as a teacher, without a download: random weights stand in the cache where torchvision looks first"
 import pytest, torch, torchvision
-from ddnb.cda import CDA
-from ddnb.train import Teacher
+from ddnb.methods.cda import CDA
+from ddnb.train.train import Teacher
 
 @pytest.fixture
 def cached_weights(tmp_path):

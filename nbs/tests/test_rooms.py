@@ -7,7 +7,7 @@ MODULES = {m[1]: nb.stem for nb in (ROOT/'nbs').glob('*.ipynb') if (m := re.sear
 SOURCES = {m: (ROOT/'ddnb'/f'{m}.py').read_text() for m in MODULES}
 
 def imported(source):
-    "Names of the modules that a source imports, the last part of each (ddnb.images → images)"
+    "Names of the modules that a source imports, the last part of each (ddnb.data.images → images)"
     found = set()
     for n in ast.walk(ast.parse(source)):
         if isinstance(n, ast.Import): found |= {a.name for a in n.names}
@@ -25,7 +25,7 @@ def test_nothing_that_computes_needs_notebook_packages():
     assert not [(m, o) for m, s in SOURCES.items() for o in imported(s) & panels if m not in panels | {'all', 'cli'}], 'only panels use panels'
     bad = {m: found for m, s in SOURCES.items() if m not in panels | {'docs', 'site'} and (found := {i.split('.')[0] for i in imported(s)} & {'ipywidgets', 'IPython', 'fastcore', 'nbdev', 'nbformat'})}
     assert not bad
-    code = "import sys\nfor m in ('ipywidgets', 'IPython', 'fastcore', 'nbdev'): sys.modules[m] = None\nfrom ddnb.all import *\nfrom ddnb.cli import main\nprint(len(CDA.preset('digits', steps=2, ipc=1).make(squeeze(load('digits'), 'convnet2-w8-batch', epochs=1, progress=False))))"
+    code = "import sys\nfor m in ('ipywidgets', 'IPython', 'fastcore', 'nbdev'): sys.modules[m] = None\nfrom ddnb.all import *\nfrom ddnb.app.cli import main\nprint(len(CDA.preset('digits', steps=2, ipc=1).make(squeeze(load('digits'), 'convnet2-w8-batch', epochs=1, progress=False))))"
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip() == '10'
 
 def test_no_pickle():

@@ -4,7 +4,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 import pytest
 from ddnb.all import CDA, InputError, load, squeeze
-from ddnb.scale import gather, orders, run_shards, shards
+from ddnb.methods.shards import gather, orders, run_shards, shards
 
 @pytest.fixture(scope='module')
 def teacher(): return squeeze(load('digits'), 'convnet2-w8-batch', epochs=1, progress=False)

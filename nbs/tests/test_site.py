@@ -1,8 +1,8 @@
 "The documentation site: built from the notebooks as they are, no dead link, and looked at in a browser that can reach nothing else"
 import functools, http.server, json, re, shutil, subprocess, threading
 import pytest
-from ddnb.basics import InputError
-from ddnb.site import _installed, build_site, dead_links, Project, slug
+from ddnb.core.basics import InputError
+from build import _installed, build_site, dead_links, Project, slug
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 TOOLS = ('sphinx', 'myst-nb', 'furo', 'sphinx-copybutton', 'sphinx-mathjax-offline')
@@ -57,7 +57,7 @@ def test_every_notebook_has_a_page(site):
     project = Project(f'{NBS}/..')
     assert not [p.stem for p in project.notebooks if not (site/f'{slug(p.stem)}.html').exists()]
     html = (site/'cda.html').read_text()
-    assert 'default_exp' not in html and 'id="ddnb.cda.CDA"' in html and 'source/cda.html#L-' in html and 'images per class' in html
+    assert 'default_exp' not in html and 'id="ddnb.methods.cda.CDA"' in html and 'source/cda.html#L-' in html and 'images per class' in html
 
 def test_no_dead_links(site):
     assert dead_links(site) == []
