@@ -108,7 +108,7 @@ def _inputs(a) -> dict:
     if a.method == 'pdd': return dict(real=_real(a), earlier=given(a.earlier), forgetting=scores(a.forgetting))
     if a.method != 'ccfs': return dict(real=_real(a))
     teacher = _teacher(a.teacher)
-    return dict(small=given(a.set), teacher=teacher, real=_real(a) if a.data else reload(teacher.data), difficulty=scores(a.difficulty))
+    return dict(small=given(a.set), teacher=teacher, real=_real(a) if a.data else reload(teacher.data_facts), difficulty=scores(a.difficulty))
 
 # %% ../../nbs/app/02_cli.ipynb #b6476946
 def _run(a):
@@ -127,8 +127,8 @@ def _follow(run: Run):
     try: run.wait(progress=True)
     except KeyboardInterrupt:
         run.stop().wait()
-        if run.status != 'stopped': return print(run.result(), f'in {here(run.folder/"result")}')
-        print(f'\nstopped at step {run.last["step"]:,} of {run.last["of"]:,}; `ddnb resume {here(run.folder)}` carries it on')
+        if run.state != 'stopped': return print(run.result(), f'in {here(run.folder/"result")}')
+        print(f'\nstopped at step {run.last["step"]:,} of {run.last["total"]:,}; `ddnb resume {here(run.folder)}` carries it on')
         return 130
     print(run.result(), f'in {here(run.folder/"result")}')
 
@@ -136,7 +136,7 @@ def _follow(run: Run):
 def _judge(a, teacher, sets) -> RealData:
     "The real data to judge on: those of --data, else the teacher's own, else those that the first set names"
     if a.data: return _real(a)
-    if teacher and 'origin' in teacher.data and a.size is None and a.first is None: return reload(teacher.data)
+    if teacher and 'origin' in teacher.data_facts and a.size is None and a.first is None: return reload(teacher.data_facts)
     name = next((s.provenance.get('data', {}).get('name') for s in sets.values()), None)
     known = name == 'digits' or name in CIFAR or name == 'tiny-imagenet'
     check(known, 'the sets do not say which real data to judge them on', '--data cifar10, or --data FOLDER (and --size where it was loaded with one)')
@@ -149,7 +149,7 @@ def _evaluate(a):
     short = [p.parent.name if p.name == 'result' else p.name for p in paths]
     sets = {n if short.count(n) == 1 else str(p): read_set(p) for n, p in zip(short, paths)}
     real, names = _judge(a, teacher, sets), [*a.protocol, *(['hard'] if a.hard and 'hard' not in a.protocol else [])]
-    chosen = [protocol(p, real).but(epochs=a.epochs) if a.epochs is not None else protocol(p, real) for p in names]
+    chosen = [protocol(p, real).replace(epochs=a.epochs) if a.epochs is not None else protocol(p, real) for p in names]
     rows = evaluate(sets, real, teacher, chosen, a.nets, a.repeats, not a.no_control, a.seed, hard=False, device=a.device, progress=True)
     if a.json: rows.save(a.json)
     print(rows)

@@ -54,7 +54,7 @@ def run_all(real, teacher, out: Path, chosen: dict, clock: Clock) -> tuple: # wh
 
 def judge(real, teacher, sets: dict, quick: bool, **options) -> Scores: # name → set; a few epochs only; options of `evaluate`
     "Each system's sets under its own protocols and under hard labels, each with its control"
-    own = lambda name, epochs: protocol(name, real).but(epochs=3 if quick else epochs)
+    own = lambda name, epochs: protocol(name, real).replace(epochs=3 if quick else epochs)
     rows = evaluate({METHODS[k]: sets[METHODS[k]] for k in ('cosine', 'constant', 'ccfs')}, real, teacher, [own('hard', 60), own('rd3', 25)], **options)
     staged = {METHODS['pdd']: sets[METHODS['pdd']]}
     return Scores([*rows, *evaluate(staged, real, protocol=[own('mtt-progressive', 30), own('mtt', 90)], **options)])
@@ -73,7 +73,7 @@ def _cda_part(page: Report, real, runs, sets):
     names = [METHODS[k] for k in ('cosine', 'constant')]
     schedules = {n: runs[n].method.schedule for n in names}
     page.add('CDA: crop schedules', 'How much of an image the teacher sees at each step: the band is what crop areas are drawn from.', schedule_plot(schedules), boxes_plot(real.train.images[3].cpu(), schedules[names[0]]))
-    page.add('CDA: images as they form', 'The same slots at several steps of both runs.', formation_plot({n: runs[n].frames() for n in names}, places=[0, 20, 30, 50, 70]), loss_plot({n: runs[n].events for n in names}))
+    page.add('CDA: images as they form', 'The same slots at several steps of both runs.', formation_plot({n: runs[n].frames() for n in names}, indices=[0, 20, 30, 50, 70]), loss_plot({n: runs[n].events for n in names}))
     for n in names: page.add(f'Recovered: {n}', grid_plot(sets[n]))
 
 def _report(real, teacher, runs, sets, rows, clock) -> Report:

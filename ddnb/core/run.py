@@ -23,7 +23,7 @@ from .config import _leaves, check_names, check_types, class_path, differences, 
 class Event:
     "What a method says after a step"
     step: int                                    # steps done so far
-    of: int                                      # steps in all
+    total: int                                    # steps in all
     scalars: dict = field(default_factory=dict)  # name → number, or tensor of one or a few numbers still on the device
     images: Callable[[], Tensor] | None = None   # gives (N, C, H, W) in [0, 1] when called
     note: str = ''                               # where in the run this is: 'block 3 of 5'
@@ -64,15 +64,15 @@ class Run:
     preview_images = 100    # images on a sheet at most
 
     def __init__(self, folder):
-        self.folder, self.events, self.state = Path(folder).absolute(), [], {} # a %cd while it runs does not move it
-        self.status, self.error, self.last, self._result = 'new', None, None, None
+        self.folder, self.events, self.memory = Path(folder).absolute(), [], {} # a %cd while it runs does not move it
+        self.state, self.error, self.last, self._result = 'new', None, None, None
         self._pause, self._stop, self._ended, self._changed = threading.Event(), threading.Event(), threading.Event(), threading.Condition()
         self._thread, self._recorded, self._previewed, self._saved, self._kept, self._said = None, 0., 0., 0., set(), 0.
 
     def __repr__(self):
-        at = f', step {self.last["step"]:,} of {self.last["of"]:,}' if self.last else ''
-        asked = 'stopping' if self._stop.is_set() else 'pausing' if self._pause.is_set() else self.status
-        return f'Run({self.about.get("method", {}).get("class", "?").split(":")[-1]}: {asked if self.status == "running" else self.status}{at}, {here(self.folder)})'
+        at = f', step {self.last["step"]:,} of {self.last["total"]:,}' if self.last else ''
+        asked = 'stopping' if self._stop.is_set() else 'pausing' if self._pause.is_set() else self.state
+        return f'Run({self.about.get("method", {}).get("class", "?").split(":")[-1]}: {asked if self.state == "running" else self.state}{at}, {here(self.folder)})'
     def _repr_html_(self): return f'<p>{escape(repr(self))}</p>'
     @property
     def about(self) -> dict: "What `run.json` says: method, inputs, versions"; p = self.folder/'run.json'; return read_json(p, holds=('method',)) if p.exists() else {}
@@ -93,10 +93,10 @@ def stop(self: Run): "End after the present step and keep a checkpoint; `resume(
 def wait(self: Run, timeout: float | None = None, progress: bool = False) -> Run: # seconds, or None; show a progress bar
     "Wait until the run has ended, been stopped or failed, or `timeout` has passed"
     end = time.monotonic() + timeout if timeout is not None else float('inf')
-    with tqdm(total=self.last['of'] if self.last else None, initial=self.last['step'] if self.last else 0, disable=not progress, desc=self.about['method']['class'].split(':')[-1]) as bar:
+    with tqdm(total=self.last['total'] if self.last else None, initial=self.last['step'] if self.last else 0, disable=not progress, desc=self.about['method']['class'].split(':')[-1]) as bar:
         while self.alive and time.monotonic() < end:
             self._ended.wait(min(.1, max(0., end - time.monotonic()))) # not join: an interrupted join takes the thread for dead
-            if progress and self.last: bar.total = self.last['of']; bar.update(self.last['step'] - bar.n); bar.set_postfix_str(self.last.get('note', ''), refresh=False)
+            if progress and self.last: bar.total = self.last['total']; bar.update(self.last['step'] - bar.n); bar.set_postfix_str(self.last.get('note', ''), refresh=False)
     if self._ended.is_set(): self._thread.join() # its last lines; a thread that outlives the interpreter would abort it
     return self
 
@@ -108,9 +108,9 @@ def result(self: Run, timeout: float | None = None): # seconds to wait at most, 
     if self.alive and self._pause.is_set(): raise Stopped(f'{here(self.folder)} is paused\n  → run.resume() goes on, run.stop() keeps a checkpoint and ends it')
     if self.alive: raise TimeoutError(f'{here(self.folder)} had no result after {timeout:g} s: {self!r}\n  → it goes on; ask again')
     self.wait()
-    if self.status == 'failed': raise self.error
+    if self.state == 'failed': raise self.error
     if self._result is None and self.about.get('result'): self._result = find_class(self.about['result']).load(self.folder/'result')
-    if self._result is None: raise Stopped(f'{here(self.folder)} is {self.status}\n  → resume({here(self.folder)!r}) carries it on')
+    if self._result is None: raise Stopped(f'{here(self.folder)} is {self.state}\n  → resume({here(self.folder)!r}) carries it on')
     return self._result
 
 @patch
@@ -126,13 +126,13 @@ def __iter__(self: Run):
 @patch
 def _say(self: Run, status: str, **more):
     "Write `status.json`"
-    self.status, self._said = status, time.monotonic()
-    write_json(self.folder/'status.json', dict(status=status, step=self.last and self.last['step'], of=self.last and self.last['of'], pid=os.getpid(), time=time.time(), **more))
+    self.state, self._said = status, time.monotonic()
+    write_json(self.folder/'status.json', dict(status=status, step=self.last and self.last['step'], total=self.last and self.last['total'], pid=os.getpid(), time=time.time(), **more))
 
 def _finite(row: dict):
     flat = [(k, x) for k, v in row.items() for x in (v if isinstance(v, list) else [v]) if isinstance(x, float)]
     bad = next((k for k, x in flat if not math.isfinite(x)), None)
-    if bad: raise InputError(f'{bad} is no longer a number at step {row["step"]} of {row["of"]}', 'lower the learning rate or the weight of the term that grew; the last good state is kept in the run folder')
+    if bad: raise InputError(f'{bad} is no longer a number at step {row["step"]} of {row["total"]}', 'lower the learning rate or the weight of the term that grew; the last good state is kept in the run folder')
 
 @patch
 def _look(self: Run, event: Event, must=False):
@@ -140,7 +140,7 @@ def _look(self: Run, event: Event, must=False):
     now = time.monotonic()
     if self.last and self.last['step'] == event.step: return # seen already
     if not must and now - self._recorded < self.record_every: return
-    row = dict(step=event.step, of=event.of, time=round(time.time(), 3), note=event.note, **event.read())
+    row = dict(step=event.step, total=event.total, time=round(time.time(), 3), note=event.note, **event.read())
     _finite(row)
     self._recorded = now
     if event.images is not None and (must or now - self._previewed >= self.preview_every):
@@ -157,11 +157,11 @@ def _look(self: Run, event: Event, must=False):
 def _checkpoint(self: Run, event: Event):
     "Write new pieces, then the state, if both the event and the state are finite; then forget pieces that the method gave up"
     self._look(event, must=True)
-    for path, v in _leaves({k: v for k, v in self.state.items() if k != 'pieces'}):
-        if torch.is_tensor(v) and v.is_floating_point() and not torch.isfinite(v).all(): _finite({'step': event.step, 'of': event.of, '/'.join(map(str, path)): math.nan})
-    pieces, path = self.state.get('pieces', {}), lambda name: self.folder/'pieces'/f'{name}.safetensors'
+    for path, v in _leaves({k: v for k, v in self.memory.items() if k != 'pieces'}):
+        if torch.is_tensor(v) and v.is_floating_point() and not torch.isfinite(v).all(): _finite({'step': event.step, 'total': event.total, '/'.join(map(str, path)): math.nan})
+    pieces, path = self.memory.get('pieces', {}), lambda name: self.folder/'pieces'/f'{name}.safetensors'
     for name in pieces.keys() - self._kept: save_tensors(path(name), {'piece': pieces[name]}, {})
-    save_state(dict(self.state, _step=event.step, _pieces=sorted(pieces)), self.folder/'state.safetensors')
+    save_state(dict(self.memory, _step=event.step, _pieces=sorted(pieces)), self.folder/'state.safetensors')
     for name in self._kept - pieces.keys(): path(name).unlink(missing_ok=True) # given up by the method, and by the state on disk
     self._kept = set(pieces)
     self._saved = time.monotonic()
@@ -175,7 +175,7 @@ def _drive(self: Run, stream):
         while True:
             try: event = next(stream)
             except StopIteration as end: return self._finish(end.value)
-            self._look(event, must=event.part or event.step == event.of)
+            self._look(event, must=event.part or event.step == event.total)
             if self._pause.is_set(): self._rest(event)
             if self._stop.is_set(): self._checkpoint(event); stream.close(); return self._say('stopped')
             if event.part or time.monotonic() - self._saved > self.checkpoint_every: self._checkpoint(event)
@@ -242,9 +242,9 @@ def _restore(self: Run):
     if not (self.folder/'state.safetensors').exists(): # nothing was kept: begin again
         (self.folder/'events.jsonl').unlink(missing_ok=True)
         return
-    self.state = load_state(self.folder/'state.safetensors')
-    step, names = self.state.pop('_step'), self.state.pop('_pieces') # a piece that the state doesn't know came after it, and will come again
-    self.state['pieces'], self._kept = {n: load_tensors(self.folder/'pieces'/f'{n}.safetensors')[0]['piece'] for n in names}, set(names)
+    self.memory = load_state(self.folder/'state.safetensors')
+    step, names = self.memory.pop('_step'), self.memory.pop('_pieces') # a piece that the state doesn't know came after it, and will come again
+    self.memory['pieces'], self._kept = {n: load_tensors(self.folder/'pieces'/f'{n}.safetensors')[0]['piece'] for n in names}, set(names)
     self.events = [e for e in _read_events(self.folder) if e['step'] <= step]
     self.last = self.events[-1] if self.events else None
     write_text(self.folder/'events.jsonl', ''.join(json.dumps(e) + '\n' for e in self.events))
@@ -255,7 +255,7 @@ def _read_events(folder):
     for line in p.read_text(errors='replace').splitlines() if p.exists() else []:
         try: e = json.loads(line)
         except ValueError: continue
-        if isinstance(e, dict) and {'step', 'of'} <= e.keys(): out.append(e)
+        if isinstance(e, dict) and {'step', 'total'} <= e.keys(): out.append(e)
     return out
 
 # %% ../../nbs/core/02_run.ipynb #0196d571
@@ -290,7 +290,7 @@ def _go(run: Run, method, inputs: dict) -> Run:
         return Run.open(run.folder)
     run._restore()
     run._saved = time.monotonic()
-    stream = method.stream(*inputs.values(), run.state)
+    stream = method.stream(*inputs.values(), run.memory)
     run._thread = threading.Thread(target=run._drive, args=(stream,), daemon=True, name=f'ddnb {run.folder.name}')
     _LIVE.add(run)
     run._thread.start()
@@ -312,8 +312,8 @@ def open_run(folder) -> Run:
     run.events = _read_events(folder)
     run.last = run.events[-1] if run.events else None
     said = read_json(run.folder/'status.json', holds=('status', 'pid')) if (run.folder/'status.json').exists() else dict(status='interrupted', pid=0)
-    run.status = 'interrupted' if said['status'] in ('running', 'paused') and not _alive(said['pid']) else said['status']
-    if run.status == 'failed': run.error = InputError(said.get('error', 'it failed'), f'see {here(run.folder)}/error.txt; resume({here(run.folder)!r}) goes on from the last good state')
+    run.state = 'interrupted' if said['status'] in ('running', 'paused') and not _alive(said['pid']) else said['status']
+    if run.state == 'failed': run.error = InputError(said.get('error', 'it failed'), f'see {here(run.folder)}/error.txt; resume({here(run.folder)!r}) goes on from the last good state')
     return run
 Run.open = staticmethod(open_run)
 
@@ -326,7 +326,7 @@ def resume(folder) -> Run:
     "Carry on a stopped, failed or killed run from its last checkpoint, in this process. Returns at once."
     run = open_run(folder)
     about = run.about
-    if run.status == 'done': return run
+    if run.state == 'done': return run
     _claim(run.folder)
     try:
         fresh = Run(folder)
@@ -378,9 +378,9 @@ def make(self: Method, *inputs, progress: bool = False, **options): # inputs by 
         while True:
             try: event = next(stream)
             except StopIteration as end: return end.value
-            if time.monotonic() - shown < Run.record_every and event.step < event.of: continue
-            _finite(dict(step=event.step, of=event.of, **event.read()))
-            bar.total, shown = event.of, time.monotonic()
+            if time.monotonic() - shown < Run.record_every and event.step < event.total: continue
+            _finite(dict(step=event.step, total=event.total, **event.read()))
+            bar.total, shown = event.total, time.monotonic()
             bar.set_postfix_str(event.note, refresh=False)
             bar.update(event.step - bar.n)
 
@@ -395,4 +395,4 @@ def dry_run(self: Method, *inputs, steps: int = 5, **named) -> dict: # inputs by
     for n, event in zip(range(1, steps + 1), stream): event.read()
     if event is None: return dict(steps=1, seconds_per_step=0., seconds=0.)
     each = (time.monotonic() - began) / n
-    return dict(steps=event.of, seconds_per_step=each, seconds=each * event.of)
+    return dict(steps=event.total, seconds_per_step=each, seconds=each * event.total)

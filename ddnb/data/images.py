@@ -49,7 +49,7 @@ class ImageSet:
     mean: tuple | None = None    # channel means of the training images in [0, 1]; None: computed from these images
     std: tuple | None = None     # channel standard deviations, likewise
     name: str = 'images'         # the data set's name
-    index: Tensor | None = None  # (N,) places in the whole split; None: this is the whole split
+    index: Tensor | None = None  # (N,) indices in the whole split; None: this is the whole split
     flips: bool = True           # may an image be mirrored and keep its label? Not a digit.
 
     def __post_init__(self):
@@ -73,9 +73,9 @@ class ImageSet:
 
 # %% ../../nbs/data/00_images.ipynb #b7ea55cb
 @patch
-def take(self: ImageSet, places) -> ImageSet: # places in this set, (M,) integers
-    "The images at `places`, in that order; `index` still points into the whole split"
-    p = torch.as_tensor(places)
+def take(self: ImageSet, indices) -> ImageSet: # indices in this set, (M,) integers
+    "The images at `indices`, in that order; `index` still points into the whole split"
+    p = torch.as_tensor(indices)
     d = p.to(self.images.device)
     return replace(self, images=self.images[d], labels=self.labels[d], index=self.index[p.cpu()])
 
@@ -95,10 +95,10 @@ def stratified(labels: Tensor, n_classes: int, per_class: int, seed=0, names=Non
     check(per_class >= 1, f'{per_class} images a class were asked for', 'ask for at least 1')
     labels, picks = labels.cpu(), []
     for c in range(n_classes):
-        places = (labels == c).nonzero().flatten()
-        check(len(places) >= per_class, f'class {names[c] if names else c!r} holds {len(places)} images, {per_class} were asked for',
+        indices = (labels == c).nonzero().flatten()
+        check(len(indices) >= per_class, f'class {names[c] if names else c!r} holds {len(indices)} images, {per_class} were asked for',
               'ask for fewer, or give the class more')
-        picks.append(places[torch.randperm(len(places), generator=seeded(seed, 'stratified', c))[:per_class]])
+        picks.append(indices[torch.randperm(len(indices), generator=seeded(seed, 'stratified', c))[:per_class]])
     return torch.cat(picks)
 
 # %% ../../nbs/data/00_images.ipynb #3d6d9b66
@@ -153,9 +153,9 @@ class DistilledSet:
 
 # %% ../../nbs/data/00_images.ipynb #6b71cae2
 @patch
-def take(self: DistilledSet, places) -> DistilledSet:
-    "The images at `places`, in that order, with all that belongs to them"
-    p = torch.as_tensor(places)
+def take(self: DistilledSet, indices) -> DistilledSet:
+    "The images at `indices`, in that order, with all that belongs to them"
+    p = torch.as_tensor(indices)
     soft = None if self.soft_labels is None else self.soft_labels[p]
     return replace(self, images=self.images[p], labels=self.labels[p], stage=self.stage[p], source=self.source[p.numpy()], real_index=self.real_index[p], soft_labels=soft)
 
@@ -169,9 +169,9 @@ def _repr_html_(self: DistilledSet):
 
 def _picture(small, rows=10, columns=10):
     "The first images of the first classes, a class a row"
-    places = [p for c in range(min(rows, len(small.classes))) for p in (small.labels == c).nonzero().flatten()[:columns].tolist()]
+    indices = [p for c in range(min(rows, len(small.classes))) for p in (small.labels == c).nonzero().flatten()[:columns].tolist()]
     wide = max(1, min(columns, int(torch.bincount(small.labels).max()) if len(small) else 1))
-    return f'<img alt="distilled images, one class a row" style="image-rendering:pixelated" src="{png_uri(sheet(small.images[places], wide))}">' if places else ''
+    return f'<img alt="distilled images, one class a row" style="image-rendering:pixelated" src="{png_uri(sheet(small.images[indices], wide))}">' if indices else ''
 
 # %% ../../nbs/data/00_images.ipynb #92399041
 _CARD = '''---

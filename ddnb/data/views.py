@@ -121,7 +121,7 @@ def apply_views(x: Tensor,        # (N, C, S, S)
 @dataclass(frozen=True)
 class Mix:
     "How one batch is mixed: partner of each image, share of the image itself, and the pasted box (CutMix) or none (MixUp)"
-    partner: Tensor   # (B,) int64 places in the batch
+    partner: Tensor   # (B,) int64 indices in the batch
     share: float      # λ, the part of each image (and label) that is its own
     box: tuple        # top, bottom, left, right of the pasted box; () for MixUp
 
@@ -140,7 +140,7 @@ def random_mix(kind: str,        # 'cutmix' or 'mixup'
                alpha: float = 1., # of the Beta distribution of λ
                share: float = 1.  # probability that anything is mixed at all
                ) -> Mix:
-    "Draw how a batch is mixed (CutMix: Yun et al. 2019; MixUp: Zhang et al. 2018)"
+    "DSAParams how a batch is mixed (CutMix: Yun et al. 2019; MixUp: Zhang et al. 2018)"
     seed = int(torch.randint(2**62, (1,), generator=generator))
     if share < 1 and float(torch.rand(1, generator=generator)) >= share: return Mix(torch.arange(n), 1., ())
     share, partner = float(np.random.default_rng(seed).beta(alpha, alpha)), torch.randperm(n, generator=generator)

@@ -35,20 +35,20 @@ def batch_for(images: int) -> int: # images in the set
 # %% ../../nbs/methods/22_ccfs.ipynb #b4003a26
 COARSE, FINE, TIES = ('misclassified', 'correct'), ('simple', 'hard', 'random'), ('margin', 'index')
 
-def candidates(coarse: str, answers: Tensor, labels: Tensor, teacher_right: Tensor, taken: Tensor) -> Tensor: # (N,) each; taken: places
+def candidates(coarse: str, answers: Tensor, labels: Tensor, teacher_right: Tensor, taken: Tensor) -> Tensor: # (N,) each; taken: indices
     "Which images may be chosen, (N,) bool: the filter is wrong ('misclassified') or right ('correct'), the teacher is right, and they are not taken"
     pool = ((answers == labels) == (coarse == 'correct')) & teacher_right
     pool[taken] = False
     return pool
 
 def fine_order(fine: str, tie: str, hard: Tensor, margin: Tensor, index: Tensor, generator) -> Tensor: # (N,) each: difficulty, the filter's margin, place in the whole split
-    "All places in the order in which they would be chosen, (N,) int64: by difficulty, then by the tie rule"
+    "All indices in the order in which they would be chosen, (N,) int64: by difficulty, then by the tie rule"
     if fine == 'random': return torch.randperm(len(hard), generator=generator)
     order = index.argsort(stable=True)
     if tie == 'margin': order = order[margin[order].argsort(descending=True, stable=True)]
     return order[hard[order].argsort(descending=fine == 'hard', stable=True)]
 
-def take_first(order: Tensor, pool: Tensor, group: Tensor, need: Tensor) -> Tensor: # places, best first; who may be taken (N,); group (N,); number wanted of each group
+def take_first(order: Tensor, pool: Tensor, group: Tensor, need: Tensor) -> Tensor: # indices, best first; who may be taken (N,); group (N,); number wanted of each group
     "The first `need` of each group that are in the pool, group by group; fewer where there are fewer"
     open_ = order[pool[order]]
     return torch.cat([open_[group[open_] == g][:n] for g, n in enumerate(need.tolist())])
@@ -62,17 +62,17 @@ def choose(policy: str,           # one of SHORTAGE
            need: Tensor,          # (groups,) wanted of each
            pool: Tensor,          # (N,) is it a candidate?
            free: Tensor,          # (N,) not taken yet
-           order: Tensor,         # (N,) places in the order of choice
+           order: Tensor,         # (N,) indices in the order of choice
            group: Tensor,         # (N,) group of each image
            margin: Tensor,        # (N,) of the filter, above 0 where it is right
            hard: Tensor,          # (N,) difficulty
            teacher_right: Tensor, # (N,)
           ) -> tuple[Tensor, Tensor]:
-    "One phase's choice under a shortage policy: places and reasons, (M,) each"
+    "One phase's choice under a shortage policy: indices and reasons, (M,) each"
     chosen = take_first(order, pool, group, need)
     reasons, free = torch.zeros_like(chosen), free.clone()
     def fill(more, reason):
-        "Add further places, for a reason"
+        "Add further indices, for a reason"
         nonlocal chosen, reasons
         chosen, reasons = torch.cat([chosen, more]), torch.cat([reasons, torch.full_like(more, reason)])
     def open_places(): free[chosen] = False; return free
@@ -186,9 +186,9 @@ class Job:
 
     def taken(self, before: int | None = None) -> Tensor:
         "Places chosen so far, or before phase `before` (from 0), in their order"
-        return torch.tensor([p for j, r in sorted(self.done.items()) if before is None or j < before for p in r['places']], dtype=torch.long)
+        return torch.tensor([p for j, r in sorted(self.done.items()) if before is None or j < before for p in r['indices']], dtype=torch.long)
 
-    def places(self, j: int) -> Tensor:
+    def indices(self, j: int) -> Tensor:
         "Places of the real images that train filter `j`: those chosen before; where there is nothing at all, a first draw of k₁ a class"
         taken = self.taken(j)
         if self.small is not None or len(taken): return taken
@@ -216,15 +216,15 @@ def first_of_each(small: DistilledSet, n: int, classes: int) -> DistilledSet: # 
 @patch
 def train_filter(self: Job, j: int):
     "Train the filter of phase `j` (from 0) on the set so far, from where `state` stands; a generator that returns the network"
-    places, steps = self.places(j), self.steps()
-    x = to_unit(self.train.images[places.to(self.device)])
-    data = Examples(x, self.train.labels[places.to(self.device)], *on_device(self.device, self.train.mean, self.train.std), self.train.flips)
+    indices, steps = self.indices(j), self.steps()
+    x = to_unit(self.train.images[indices.to(self.device)])
+    data = Examples(x, self.train.labels[indices.to(self.device)], *on_device(self.device, self.train.mean, self.train.std), self.train.flips)
     if self.small is not None: data.images, data.labels = torch.cat([self.small.images.to(self.device), x]), torch.cat([self.small.labels.to(self.device), data.labels])
     recipe, begin, of = self.recipe(len(data.labels)), sum(steps[:j]), sum(steps)
     label = teach(self.teacher, recipe) if recipe.labels == 'teacher' else None
     net = make_net(self.net_name, self.classes, self.real.channels, self.real.size, self.filter_seed(j)).to(self.device)
     for e in train(net, data, recipe, self.state.setdefault('filter', {}), (self.m.seed, 'filter', j), label):
-        yield Event(begin + max(1, (steps[j] - 1) * e.step // e.of), of, dict(e.scalars, phase=j + 1), note=f'phase {j + 1} of {len(self.ks)}, filter: {e.note}')
+        yield Event(begin + max(1, (steps[j] - 1) * e.step // e.total), of, dict(e.scalars, phase=j + 1), note=f'phase {j + 1} of {len(self.ks)}, filter: {e.note}')
     del self.state['filter']
     return net
 
@@ -253,7 +253,7 @@ def finish_phase(self: Job, j: int, net) -> Event:
     need = self.need(j, group)
     chosen, reasons = choose(m.shortage, not any(self.ks[j + 1:]), need, pool, free, order, group, margin, hard, self.teacher_right)
     self.pieces[f'phase{j + 1:02d}-answers'] = answers.short()
-    self.done[j] = dict(places=chosen.tolist(), scores=[round(v, 4) for v in hard[chosen].tolist()], reasons=reasons.tolist(), need=need.tolist(),
+    self.done[j] = dict(indices=chosen.tolist(), scores=[round(v, 4) for v in hard[chosen].tolist()], reasons=reasons.tolist(), need=need.tolist(),
                         **self.accuracies(net, answers, free), **self.supply(answers, pool, chosen))
     return self.phase_event(j)
 
@@ -265,7 +265,7 @@ def accuracies(self: Job, net, answers: Tensor, free: Tensor) -> dict: # a filte
     return {k: t.float().mean().item() if len(t) else 1. for k, t in dict(all=right, unselected=right[free], test=test).items()}
 
 @patch
-def supply(self: Job, answers: Tensor, pool: Tensor, chosen: Tensor) -> dict: # (N,) the filter's answers; (N,) candidates; (M,) places
+def supply(self: Job, answers: Tensor, pool: Tensor, chosen: Tensor) -> dict: # (N,) the filter's answers; (N,) candidates; (M,) indices
     "The funnel (all → by the coarse rule → teacher right → not taken → chosen), and candidates and chosen of each class"
     nobody, by_class = torch.zeros(0, dtype=torch.long), lambda p: torch.bincount(self.labels[p], minlength=self.classes).tolist()
     coarse = [candidates(self.m.coarse, answers, self.labels, t, nobody).sum().item() for t in (torch.ones_like(self.teacher_right), self.teacher_right)]
@@ -283,31 +283,31 @@ def need(self: Job, j: int, group: Tensor) -> Tensor: # phase, from 0; (N,) grou
 def phase_event(self: Job, j: int) -> Event:
     "The event that ends phase `j`: a line in the log and a checkpoint"
     r, steps = self.done[j], self.steps()
-    short = sum(r['need']) - len(r['places'])
+    short = sum(r['need']) - len(r['indices'])
     scores = torch.tensor(r['scores'] or [0.])
     shown = {k: r[k] for k in ('all', 'unselected', 'test', 'funnel', 'candidates', 'need', 'chosen')} | dict(phase=j + 1, score=[round(v, 4) for v in scores.quantile(torch.tensor([0, .25, .5, .75, 1.])).tolist()])
-    images = lambda: to_unit(self.real.train.images[torch.tensor(r['places'], dtype=torch.long)])
-    note = f'phase {j + 1} of {len(self.ks)}: chose {len(r["places"])}' + (f', {short} fewer than wanted' if short else '') + (f', {len(r["reasons"]) - r["reasons"].count(0)} of them by the policy {self.m.shortage!r}' if any(r['reasons']) else '')
-    return Event(sum(steps[:j + 1]), sum(steps), shown, images if r['places'] else None, note, part=True)
+    images = lambda: to_unit(self.real.train.images[torch.tensor(r['indices'], dtype=torch.long)])
+    note = f'phase {j + 1} of {len(self.ks)}: chose {len(r["indices"])}' + (f', {short} fewer than wanted' if short else '') + (f', {len(r["reasons"]) - r["reasons"].count(0)} of them by the policy {self.m.shortage!r}' if any(r['reasons']) else '')
+    return Event(sum(steps[:j + 1]), sum(steps), shown, images if r['indices'] else None, note, part=True)
 
 # %% ../../nbs/methods/22_ccfs.ipynb #841a638a
 @patch
 def gather(self: Job) -> DistilledSet:
     "Distilled images first, then the chosen ones phase by phase"
     check(self.small is not None or len(self.taken()) > 0, 'no image was chosen: every filter was right on all real images', "shortage='backfill' fills up, or begin with distilled images")
-    places, old = self.taken(), self.small.stage if self.small is not None else torch.zeros(0, dtype=torch.long)
+    indices, old = self.taken(), self.small.stage if self.small is not None else torch.zeros(0, dtype=torch.long)
     base = int(old.max()) if len(old) else 0
-    phase = torch.tensor([base + j + 1 for j, r in sorted(self.done.items()) for _ in r['places']], dtype=torch.long)
-    x, y = to_unit(self.real.train.images[places]).cpu(), self.labels[places]
+    phase = torch.tensor([base + j + 1 for j, r in sorted(self.done.items()) for _ in r['indices']], dtype=torch.long)
+    x, y = to_unit(self.real.train.images[indices]).cpu(), self.labels[indices]
     if self.small is not None: x, y = torch.cat([self.small.images, x]), torch.cat([self.small.labels, y])
-    source, index = ['distilled'] * len(old) + ['real'] * len(places), torch.cat([torch.full_like(old, -1), self.real.train.index[places].cpu()])
+    source, index = ['distilled'] * len(old) + ['real'] * len(indices), torch.cat([torch.full_like(old, -1), self.real.train.index[indices].cpu()])
     return DistilledSet(x, y, self.real.classes, torch.cat([old, phase]), source, index, provenance=self.history())
 
 @patch
 def history(self: Job) -> dict:
     "Where the set comes from: method, teacher, data, distilled set, difficulty, and a record for each phase"
     t, d, facts = self.teacher, self.difficulty, self.real.facts
-    records = [dict({k: v for k, v in r.items() if k != 'places'}, phase=j + 1) for j, r in sorted(self.done.items())]
+    records = [dict({k: v for k, v in r.items() if k != 'indices'}, phase=j + 1) for j, r in sorted(self.done.items())]
     start = None if self.small is None else dict(method=self.start_set.provenance.get('method', 'unknown'), identity=self.start_set.identity, images=len(self.small))
     return dict(method='CCFS', config=to_config(self.m), teacher=dict(net=t.name, accuracy=t.accuracy, identity=t.identity, recipe=t.recipe), data={k: v for k, v in facts.items() if k not in ('origin', 'classes')}, start=start,
                 difficulty=dict(name=d.name, identity=d.identity, about=d.about) if d is not None else dict(name='logit', about='the true-class logit of each phase\'s filter'),

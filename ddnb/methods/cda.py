@@ -157,5 +157,5 @@ def gather(todo: list, pieces: dict, teacher: Teacher, method) -> DistilledSet: 
     y, k = (torch.tensor([v for b in todo for v in getattr(b, f)]) for f in ('labels', 'ks'))
     order = (y * (int(k.max()) + 1) + k).argsort()
     about = dict(net=teacher.name, accuracy=teacher.accuracy, identity=teacher.identity, recipe=teacher.recipe)
-    data = {k: v for k, v in teacher.data.items() if k not in ('origin', 'classes')} | dict(mean=list(teacher.mean), std=list(teacher.std))
+    data = {k: v for k, v in teacher.data_facts.items() if k not in ('origin', 'classes')} | dict(mean=list(teacher.mean), std=list(teacher.std))
     return DistilledSet(x[order], y[order], teacher.classes, provenance=dict(method=type(method).__name__, config=to_config(method), teacher=about, data=data, versions=versions()))

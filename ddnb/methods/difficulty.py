@@ -68,9 +68,9 @@ def part(self: Difficulty, whole: ImageSet, part: ImageSet) -> Difficulty: # the
     "The scores of a subset that `subset`, `first` or `take` made. Raises `InputError` where it is no part of `whole`."
     self.check_data(whole)
     place = {i: p for p, i in enumerate(whole.index.tolist())}
-    places = torch.tensor([place.get(i, 0) for i in part.index.tolist()])
-    check(torch.equal(whole.images[places], part.images) and torch.equal(whole.labels[places], part.labels), 'the second set is no part of the first', 'take the subset from the images the scores belong to')
-    return Difficulty(self.scores[places], self.name, self.higher_is_harder, part.identity, dict(self.about, part_of=self.data))
+    indices = torch.tensor([place.get(i, 0) for i in part.index.tolist()])
+    check(torch.equal(whole.images[indices], part.images) and torch.equal(whole.labels[indices], part.labels), 'the second set is no part of the first', 'take the subset from the images the scores belong to')
+    return Difficulty(self.scores[indices], self.name, self.higher_is_harder, part.identity, dict(self.about, part_of=self.data))
 
 # %% ../../nbs/methods/20_difficulty.ipynb #e306884a
 HIGHER_IS_HARDER = dict(forgetting=True, aum=False, el2n=True, grand=True, margin=False, confidence=False, entropy=True, loss=True, logit=False)
@@ -103,17 +103,17 @@ class TrainingLog:
         def note(layer, inputs): self.norm = inputs[0].detach().float().norm(dim=1)
         if last is not None: self.hook = last.register_forward_pre_hook(note)
 
-    def __call__(self, epoch: int, places: Tensor, logits: Tensor, labels: Tensor):
-        "Take in one batch: the examples' places, (B,), their logits, (B, K), and labels, (B,)"
+    def __call__(self, epoch: int, indices: Tensor, logits: Tensor, labels: Tensor):
+        "Take in one batch: the examples' indices, (B,), their logits, (B, K), and labels, (B,)"
         if self.forgotten is None: self.forgotten, self.seen, self.was_right, self.learned = (torch.zeros(self.n, dtype=t, device=logits.device) for t in (torch.int32, torch.int32, torch.bool, torch.bool))
         right = logits.argmax(1) == labels
-        self.forgotten[places] += (self.was_right[places] & ~right).int()
-        self.was_right[places] = right
-        self.learned[places] |= right
-        self.seen[places] += 1
+        self.forgotten[indices] += (self.was_right[indices] & ~right).int()
+        self.was_right[indices] = right
+        self.learned[indices] |= right
+        self.seen[indices] += 1
         self.epochs = epoch + 1
         for k, v in look(logits, labels, self.norm).items():
-            if k not in EARLY or epoch < self.early: self.sums.setdefault(k, torch.zeros(self.n, device=v.device))[places] += v
+            if k not in EARLY or epoch < self.early: self.sums.setdefault(k, torch.zeros(self.n, device=v.device))[indices] += v
 
     def scores(self) -> dict:
         "Name → score of each example, (N,) float32, as the names are defined above; ends the listening"

@@ -16,13 +16,13 @@ from ..core.basics import channel, check, patch, pick_device, seeded, to_unit
 from ..data.images import DistilledSet, stratified
 from ..data.load import RealData
 from ..data.spaces import SPACES, Pixels, make_space
-from ..data.dsa import random_draw, strategy
+from ..data.dsa import draw_dsa, strategy
 from ..data.views import close_mosaics, open_mosaics
 from ..core.config import known, to_config
 from ..core.run import Event, Method, versions
 from ..train.train import Examples, Recipe
 from ..train.evaluate import PROTOCOLS
-from ..train.ensemble import Flat, train_stack
+from ..train.ensemble import FunctionalNet, train_ensemble
 
 # %% ../../nbs/methods/11_matching.ipynb #1d99d8db
 @dataclass
@@ -30,7 +30,7 @@ class Stage:
     "One stage as a base sees it"
     real: RealData                 # the real images to match
     ipc: int                       # new images a class
-    flat: Flat                     # the network
+    flat: FunctionalNet                     # the network
     space: object                  # where the images move, see `ddnb.data.spaces`
     device: torch.device
     seed: tuple                    # names all that is drawn in this stage
@@ -89,7 +89,7 @@ class Base(Method):
         counts = torch.bincount(real.train.labels.cpu(), minlength=len(real.classes)).tolist()
         short = [(real.classes[c], n) for c, n in enumerate(counts) if n < need]
         check(not short, f'ipc={self.ipc} starts from {need} real images a class, and class {short[:1]} holds fewer', 'lower ipc, or give the class more images')
-        Flat(self.net, len(real.classes), real.channels, real.size)
+        FunctionalNet(self.net, len(real.classes), real.channels, real.size)
 
     def stream(self, real, state):
         "Learn one stage; returns a `DistilledSet` (see `Method`)"
@@ -102,7 +102,7 @@ class Base(Method):
 def prepare(self: Base, real: RealData, ipc: int | None = None, seed=(), **of_stage) -> Stage: # ipc: other than the base's own; what PDD knows of the stage
     "The stage that this base is about to learn, on its device"
     device = pick_device(self.device)
-    flat = Flat(self.net, len(real.classes), real.channels, real.size, device)
+    flat = FunctionalNet(self.net, len(real.classes), real.channels, real.size, device)
     return Stage(real, ipc or self.ipc, flat, make_space(self.space, real.train, device), device, (self.seed, type(self).__name__, *(seed or ('stage-1',))), **of_stage)
 
 @patch
@@ -112,8 +112,8 @@ def first_images(self: Base, stage: Stage) -> Tensor:
     if self.init == 'noise':
         z = torch.randn(stage.classes * stage.ipc, stage.real.channels, stage.real.size, stage.real.size, generator=seeded(stage.seed, 'noise')).to(stage.device)
         return self.inside(stage, z).unflatten(0, (stage.classes, -1))
-    places = stratified(real.labels, stage.classes, stage.ipc * tiles, (stage.seed, 'init'), real.classes)
-    x = to_unit(real.images[places.to(real.images.device)].to(stage.device))
+    indices = stratified(real.labels, stage.classes, stage.ipc * tiles, (stage.seed, 'init'), real.classes)
+    x = to_unit(real.images[indices.to(real.images.device)].to(stage.device))
     return stage.space.into(close_mosaics(x, self.mosaic) if tiles > 1 else x).unflatten(0, (stage.classes, -1))
 
 @patch
@@ -141,7 +141,7 @@ def staged_set(parts: list, rates: list, real: RealData, base: Base, method, sof
     return DistilledSet(torch.cat([p.flatten(0, 1) for p in parts]), y, real.classes, stage, soft_labels=labels, provenance=about)
 
 # %% ../../nbs/methods/11_matching.ipynb #c6f29ba8
-def class_gradients(flat: Flat, theta: Tensor, x: Tensor, chunk: int | None = None) -> dict: # x (classes, n, C, S, S) in the space
+def class_gradients(flat: FunctionalNet, theta: Tensor, x: Tensor, chunk: int | None = None) -> dict: # x (classes, n, C, S, S) in the space
     "Gradient of each class's mean cross-entropy, name → (classes, *shape). Differentiable in x. `chunk` classes at a time."
     y = torch.arange(len(x), device=x.device)[:, None].expand(-1, x.shape[1])
     loss = lambda parts, x, y: F.cross_entropy(functional_call(flat.net, parts, (x,)), y)
@@ -159,17 +159,17 @@ def square_distance(a: Tensor, b: Tensor) -> Tensor: "Squared L2 distance of `a`
 def real_images(self: Base, stage: Stage, step: int) -> Tensor:
     "The batch of real images of each class at one `step`, (classes, n, C, S, S) in the space"
     y = stage.real.train.labels.cpu()
-    places = [(y == c).nonzero().flatten() for c in range(stage.classes)]
-    n = min(self.real_batch, *map(len, places))
+    indices = [(y == c).nonzero().flatten() for c in range(stage.classes)]
+    n = min(self.real_batch, *map(len, indices))
     g = seeded(stage.seed, 'real', step)
-    picks = torch.cat([p[torch.randperm(len(p), generator=g)[:n]] for p in places])
+    picks = torch.cat([p[torch.randperm(len(p), generator=g)[:n]] for p in indices])
     images = stage.real.train.images
     return stage.space.into(images[picks.to(images.device)].to(stage.device)).unflatten(0, (stage.classes, -1))
 
 def changed_alike(x: Tensor, y: Tensor, which: dict, generator) -> tuple: # (classes, n, …) and (classes, m, …) in a space whose zero is neutral; a `strategy`
     "Both sides under one random change a class (DSA, Eq. 5)"
     both = torch.cat([x, y], 1)
-    draw = random_draw(len(both), both.shape[1], both.shape[-1], generator, **which, shared=True).to(both.device)
+    draw = draw_dsa(len(both), both.shape[1], both.shape[-1], generator, **which, shared=True).to(both.device)
     return draw(both.flatten(0, 1)).view_as(both).split([x.shape[1], y.shape[1]], 1)
 
 # %% ../../nbs/methods/11_matching.ipynb #785c56c4
@@ -251,7 +251,7 @@ def follow(self: DC, stage: Stage, state: dict, epochs: int, s: int):
     data = in_space(x.flatten(0, 1), torch.arange(stage.classes, device=x.device).repeat_interleave(x.shape[1]), stage)
     recipe = Recipe(epochs=epochs, batch=256, lr=self.net_lr, momentum=0., weight_decay=0., decay='constant', flip=False, dsa='one' if self.dsa else '')
     walk = dict(theta=state['theta'][None])
-    for _ in train_stack(stage.flat, data, recipe, walk, (*stage.seed, 'walk', s)): pass
+    for _ in train_ensemble(stage.flat, data, recipe, walk, (*stage.seed, 'walk', s)): pass
     state['theta'] = walk['theta'][0]
 
 def in_space(z: Tensor, y: Tensor, stage: Stage) -> Examples: "Images that are in a network's space already, with their labels `y`, as training examples"; return Examples(z, y, (), (), stage.real.train.flips, Pixels())
@@ -336,7 +336,7 @@ def follow(self: IDC, stage: Stage, state: dict, s: int):
     data = in_space(stage.space.into(train.images[picks].to(stage.device)), train.labels[picks].to(stage.device), stage)
     recipe = Recipe(epochs=1, batch=64, lr=self.net_lr, decay='constant', flip=False, dsa='idc-walk', mix='cutmix', mix_share=.5)
     walk = dict(theta=state['theta'][None], **({'momentum': state['walk'][None]} if 'walk' in state else {}))
-    for _ in train_stack(stage.flat, data, recipe, walk, (*stage.seed, 'walk', s)): pass
+    for _ in train_ensemble(stage.flat, data, recipe, walk, (*stage.seed, 'walk', s)): pass
     state['theta'], state['walk'] = walk['theta'][0], walk['momentum'][0]
 
 # %% ../../nbs/methods/11_matching.ipynb #a6453bae

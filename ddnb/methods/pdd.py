@@ -16,7 +16,7 @@ from ..data.views import open_mosaics
 from ..core.config import known
 from ..core.run import Event, Method
 from ..train.train import Recipe, batch_slices
-from ..train.ensemble import train_stack
+from ..train.ensemble import train_ensemble
 from .matching import Base, Stage, in_space, one_number, staged_set, state_to
 from .trajectory import MTT, seconds_each
 
@@ -127,7 +127,7 @@ def _learn_images(self: PDD, job: Job, i: int, began: int, stage: Stage, state: 
         if ready and j <= max(ready): began += job.steps(j); continue
         before = pieces[f'stage-{j - 1}-networks'] if j > 1 else torch.stack([job.stage(0, {}).network(k) for k in range(self.networks)])
         walk = state_to(state.setdefault('walk', dict(theta=before.clone())), stage.device)
-        for done, _ in train_stack(stage.flat, _so_far(pieces, j, stage, self.base), job.lesson(state['rates'][f'{j}']), walk, (self.seed, 'transition', j)):
+        for done, _ in train_ensemble(stage.flat, _so_far(pieces, j, stage, self.base), job.lesson(state['rates'][f'{j}']), walk, (self.seed, 'transition', j)):
             yield Event(began + done, job.total, dict(stage=i + 1), None, f'stage {i + 1} of {job.last}: {self.networks} networks learn the images so far')
         pieces[f'stage-{j}-networks'] = walk['theta']
         pieces.pop(f'stage-{j - 1}-networks', None), state.pop('walk')
@@ -156,7 +156,7 @@ def _starts(self: PDD, job: Job, i: int, stage: Stage, state: dict):
         theta = stage.flat.fresh([_number(self.seed, i, k)])
         for j in range(1, i + 1):
             walk = dict(theta=theta)
-            for _ in train_stack(stage.flat, _so_far(state['pieces'], j, stage, self.base), job.lesson(state['rates'][f'{j}']), walk, (self.seed, 'lead', i, k, j)): pass
+            for _ in train_ensemble(stage.flat, _so_far(state['pieces'], j, stage, self.base), job.lesson(state['rates'][f'{j}']), walk, (self.seed, 'lead', i, k, j)): pass
             theta = walk['theta']
         return theta[0]
     return lead
@@ -209,7 +209,7 @@ def _rehearsal(pdd: PDD, job: Job, stage: Stage):
     z = stage.old if stage.old is not None else pdd.base.first_images(stage)
     data = in_space(z.flatten(0, 1), torch.arange(len(z)).repeat_interleave(z.shape[1]).to(z.device), stage)
     theta = torch.stack([stage.flat.fresh([k])[0] for k in range(pdd.networks)])
-    yield from train_stack(stage.flat, data, replace(job.lesson(), epochs=10**6), dict(theta=theta), 'rehearsal')
+    yield from train_ensemble(stage.flat, data, replace(job.lesson(), epochs=10**6), dict(theta=theta), 'rehearsal')
 
 # %% ../../nbs/methods/13_pdd.ipynb #f11a3e23
 def partition(counts: Tensor, delta: float, stages: int) -> Tensor: # forgetting counts by example, (N,); Δ; number of stages P

@@ -16,7 +16,7 @@ from .difficulty import Difficulty
 
 # %% ../../nbs/methods/21_select.ipynb #75d4bb30
 def balanced(rule): # a function for one class
-    "Decorator: a rule for one class, (what, k, generator) → places, as a rule for all: (what, labels, ipc, generator) → indices (classes·ipc,) int64, class by class"
+    "Decorator: a rule for one class, (what, k, generator) → indices, as a rule for all: (what, labels, ipc, generator) → indices (classes·ipc,) int64, class by class"
     @wraps(rule)
     def select(what, labels: Tensor, ipc: int, generator, **options):
         labels, picks = labels.cpu(), []
@@ -100,7 +100,7 @@ def pick_ccs(hard, k, generator, drop: float = .3, strata: int = 50): # hard: sc
     return torch.cat(taken)
 
 def neighbours(h: Tensor, n: int, rows: int = 512) -> tuple[Tensor, Tensor]: # features (N, d); neighbours of each; rows at a time
-    "Squared distance to the `n` nearest others and their places, (N, n) each; distances are in units of their mean"
+    "Squared distance to the `n` nearest others and their indices, (N, n) each; distances are in units of their mean"
     found = []
     for at in range(0, len(h), rows):
         d = torch.cdist(h[at:at + rows], h).square()

@@ -68,7 +68,7 @@ class Order:
     @property
     def status(self) -> str:
         "'waiting', or the status of its run: 'done', 'running', 'stopped', 'interrupted', 'failed'"
-        return Run.open(self.path).status if (self.path/'run.json').exists() else 'waiting'
+        return Run.open(self.path).state if (self.path/'run.json').exists() else 'waiting'
 
 def _plan(folder) -> dict:
     path = Path(folder)/'plan.json'
@@ -85,7 +85,7 @@ def orders(folder) -> list: # a folder that `shards` wrote
 
 # %% ../../nbs/methods/14_shards.ipynb #53ffa153
 def shards(method: CDA, teacher: Teacher, folder, each: int = 1) -> list: # a new folder, or one with the same plan; blocks in a shard
-    "Plan a recovery in `folder` and return its work orders. Raises `InputError` for what can't be sent to another process, and for a folder that holds something else."
+    "EpochPlan a recovery in `folder` and return its work orders. Raises `InputError` for what can't be sent to another process, and for a folder that holds something else."
     check(isinstance(method, CDA), f'{type(method).__name__} can not be cut into shards', 'CDA recovers independent blocks; the steps of the others build on each other')
     check(isinstance(each, int) and each >= 1, f'each={each!r}', 'put at least 1 block into a shard')
     method.check(teacher)
@@ -104,7 +104,7 @@ def shards(method: CDA, teacher: Teacher, folder, each: int = 1) -> list: # a ne
 # %% ../../nbs/methods/14_shards.ipynb #1b188d80
 def cost(orders: list, workers: int = 1, steps: int = 5) -> dict: # what `shards` gave; processes that work at once, each as fast as this one; steps to time
     "What the shards that are left would cost: their number, steps, seconds a step (measured), seconds of work, seconds until the end with so many workers, bytes of the whole set"
-    left = [o for o in orders if o.status != 'done']
+    left = [o for o in orders if o.state != 'done']
     check(len(left) > 0, 'every shard is done', 'gather(folder) puts the set together')
     check(workers >= 1, f'workers={workers}', 'give at least 1')
     shard, teacher = _shard(left[0])
@@ -128,7 +128,7 @@ def work(order: Order) -> str:
 # %% ../../nbs/methods/14_shards.ipynb #25400676
 def run_shards(orders: list, executor): # what `shards` gave; any `concurrent.futures.Executor`
     "Have an executor carry all orders that are not done. When all have come to an end, raises one `InputError` that names those that failed; the others are kept."
-    asked, failed = {executor.submit(work, o): o for o in orders if o.status != 'done'}, {}
+    asked, failed = {executor.submit(work, o): o for o in orders if o.state != 'done'}, {}
     try:
         for f in as_completed(asked):
             if f.exception(): failed[asked[f].name] = f.exception()
@@ -142,7 +142,7 @@ def run_shards(orders: list, executor): # what `shards` gave; any `concurrent.fu
 def gather(folder) -> DistilledSet: # a folder that `shards` wrote
     "All shards as one set, equal to the bit to `method.make(teacher)`. Raises `InputError` that names the shards that are not done."
     plan, todo_orders = _plan(folder), orders(folder)
-    left = [f'{o.name} ({o.status})' for o in todo_orders if o.status != 'done']
+    left = [f'{o.name} ({o.state})' for o in todo_orders if o.state != 'done']
     check(not left, f'{len(left)} of {len(todo_orders)} shards in {str(folder)!r} are not done: {", ".join(left[:20])}', 'run_shards(orders(folder), executor) carries on with them')
     method, teacher = from_config(plan['method']), TeacherAt(Path(folder)/'teacher', plan['teacher']).fetch()
     todo, pieces = blocks(len(teacher.classes), method.ipc, method.batch), {}

@@ -14,11 +14,11 @@ import torch, torch.nn.functional as F
 from torch import Tensor
 from ..core.basics import check, load_tensors, patch, save_tensors, seeded
 from ..data.load import RealData
-from ..data.dsa import random_draw, strategy
+from ..data.dsa import draw_dsa, strategy
 from ..core.config import known
 from ..core.run import Event
 from ..train.train import Examples, Recipe, batch_slices
-from ..train.ensemble import Flat, train_stack
+from ..train.ensemble import FunctionalNet, train_ensemble
 from ..data.spaces import make_space
 from .matching import Base, Stage, staged_set, state_to
 
@@ -111,14 +111,14 @@ def expert_examples(real: RealData, space: str, device) -> Examples:
     s = make_space(space, real.train, device)
     return Examples(real.train.images.to(device), real.train.labels.to(device), getattr(s, 'mean', ()), getattr(s, 'std', ()), real.train.flips, s if space == 'zca' else None)
 
-def train_experts(flat: Flat, begin: Tensor, data: Examples, epochs: int, state: dict, pieces: dict, seed, batch: int = 256, lr: float = .01, together: int = 10): # (K, P) networks to begin with; pieces: finished groups go there
+def train_experts(flat: FunctionalNet, begin: Tensor, data: Examples, epochs: int, state: dict, pieces: dict, seed, batch: int = 256, lr: float = .01, together: int = 10): # (K, P) networks to begin with; pieces: finished groups go there
     "Trajectories from `begin`, (K, epochs + 1, P), a group of networks at a time: yields (steps done, steps in all)"
     groups, recipe = begin.split(together), replace(EXPERT, epochs=epochs, batch=batch, lr=lr)
     for i, group in enumerate(groups):
         if (name := f'{seed[-1]}-experts-{i:03d}') in pieces: continue
         state.setdefault('stack', dict(theta=group.clone())), state.setdefault('trail', group[:, None].clone())
         def keep(epoch, theta): state['trail'] = torch.cat([state['trail'], theta[:, None]], 1)
-        for done, of in train_stack(flat, data, recipe, state['stack'], (*seed, 'experts', i), keep): yield i * of + done, len(groups) * of
+        for done, of in train_ensemble(flat, data, recipe, state['stack'], (*seed, 'experts', i), keep): yield i * of + done, len(groups) * of
         pieces[name] = state['trail']
         del state['stack'], state['trail']
     return torch.cat([pieces[f'{seed[-1]}-experts-{i:03d}'] for i in range(len(groups))])
@@ -195,7 +195,7 @@ def learn(self: MTT, stage: Stage, state: dict, experts: Experts | None = None, 
         loss = self.match(stage, state, trail, s)
         state['at'] = s + 1
         yield Event(total - self.steps + s + 1, total, dict(loss=loss, step_size=state['step_size']), lambda: self.shown(stage, state['z']), 'matching', stage.labels)
-    if self.soft: state['soft'] = self.last_words(stage, state['z'], trail)
+    if self.soft: state['soft'] = self.soft_labels(stage, state['z'], trail)
     return self.done(stage, state), float(state['step_size'])
 
 # %% ../../nbs/methods/12_trajectory.ipynb #4d744fc5
@@ -203,7 +203,7 @@ def learn(self: MTT, stage: Stage, state: dict, experts: Experts | None = None, 
 def parts(self: MTT, stage: Stage) -> dict:
     "Parts of `learn` whose steps cost alike: name → (events, a stream of them to time)"
     k, epochs = min(self.together, self.experts), 10**6
-    walk = train_stack(stage.flat, expert_examples(stage.real, self.space, stage.device), replace(EXPERT, epochs=epochs, batch=self.expert_batch), dict(theta=stage.flat.fresh(range(k))), 'rehearsal')
+    walk = train_ensemble(stage.flat, expert_examples(stage.real, self.space, stage.device), replace(EXPERT, epochs=epochs, batch=self.expert_batch), dict(theta=stage.flat.fresh(range(k))), 'rehearsal')
     trail, state = stage.flat.fresh([0, 1])[:, None].repeat(1, self.kept + 1, 1), {}
     trail = trail + trail.flip(0) * torch.arange(self.kept + 1, device=stage.device)[None, :, None] # any far target will do
     self.begin(stage, state)
@@ -264,7 +264,7 @@ def match(self: MTT, stage: Stage, state: dict, trail: Tensor, s: int) -> Tensor
     return value
 
 @patch
-def last_words(self: MTT, stage: Stage, z: Tensor, trail: Tensor) -> Tensor: # images of the stage in the space; experts (experts, epochs + 1, P)
+def soft_labels(self: MTT, stage: Stage, z: Tensor, trail: Tensor) -> Tensor: # images of the stage in the space; experts (experts, epochs + 1, P)
     "Labels to be kept with the images: the mean of what all possible targets say of them, (classes·n, classes) probabilities on the CPU"
     targets = trail[:, self.expert_epochs:self.expert_epochs + self.max_start].flatten(0, 1)
     with torch.no_grad(): return sum(F.softmax(stage.flat(t, z.flatten(0, 1)), 1) for t in targets).div(len(targets)).cpu()
@@ -279,6 +279,6 @@ def _student(self: MTT, stage: Stage, z: Tensor, target: Tensor, g):
     if self.soft: y = F.softmax(stage.flat(target, images.detach().flatten(0, 1)), 1)
     rounds = -(-self.student_steps * size // n) + 1
     order = [b for _ in range(rounds) for b in torch.randperm(n, generator=g).split(size)][:self.student_steps]
-    draws = [random_draw(1, len(b), stage.real.size, g, **strategy('one', stage.real.train.flips)).to(z.device) for b in order]
+    draws = [draw_dsa(1, len(b), stage.real.size, g, **strategy('one', stage.real.train.flips)).to(z.device) for b in order]
     order = [b.to(z.device) for b in order]
     return lambda theta, k: F.cross_entropy(stage.flat(theta, draws[k](stage.union(z).flatten(0, 1)[order[k]])), y[order[k]])

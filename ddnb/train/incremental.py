@@ -18,8 +18,8 @@ from .evaluate import CONTROL, Protocol, protocol as named_protocol, random_real
 # %% ../../nbs/train/05_incremental.ipynb #2412a24e
 def only_classes(small, classes: list): # an ImageSet or DistilledSet; labels to keep, in the order of their new numbers
     "The images of some classes, labelled 0 … by their place in `classes`"
-    places = torch.cat([(small.labels == c).nonzero().flatten() for c in classes])
-    part = small.take(places)
+    indices = torch.cat([(small.labels == c).nonzero().flatten() for c in classes])
+    part = small.take(indices)
     number = {c: i for i, c in enumerate(classes)}
     return replace(part, labels=torch.tensor([number[y] for y in part.labels.tolist()], device=part.labels.device), classes=[small.classes[c] for c in classes])
 

@@ -17,7 +17,7 @@ from ..data.load import RealData
 from ..data.views import Mix, apply_views
 from .evaluate import Protocol, Scores, protocol as named_protocol, student, summary
 from ..core.config import from_config, to_config
-from .train import Plan, Teacher, batch_slices, check_stats, plan_epoch
+from .train import EpochPlan, Teacher, batch_slices, check_stats, plan_epoch
 
 # %% ../../nbs/train/04_relabel.ipynb #1f6e9f41
 def label_bytes(images: int, classes: int, epochs: int) -> int: # images in the set, classes, epochs of the student
@@ -25,19 +25,19 @@ def label_bytes(images: int, classes: int, epochs: int) -> int: # images in the 
     return images * epochs * (2 * classes + 18)
 
 # %% ../../nbs/train/04_relabel.ipynb #52bf7edb
-def _pack(plan: Plan) -> dict:
+def _pack(plan: EpochPlan) -> dict:
     "A plan as tensors: order, views and one row a mix (share, box) with its partners"
     out = dict(order=plan.order.int(), views=plan.views.short())
     if plan.mixes: out.update(partner=torch.cat([m.partner for m in plan.mixes]).short() if len(plan.order) < 32768 else torch.cat([m.partner for m in plan.mixes]).int(),
                               share=torch.tensor([m.share for m in plan.mixes], dtype=torch.float64), box=torch.tensor([list(m.box) or [-1] * 4 for m in plan.mixes]))
     return out
 
-def _unpack(t: dict, batch: int) -> Plan:
+def _unpack(t: dict, batch: int) -> EpochPlan:
     "The plan that `_pack` made into tensors"
     slices = batch_slices(len(t['order']), batch)
     parts = t['partner'].long().split([s.stop - s.start for s in slices]) if 'share' in t else ()
     mixes = [Mix(p, float(s), () if b[0] < 0 else tuple(b)) for p, s, b in zip(parts, t['share'] if parts else (), t['box'].tolist() if parts else ())]
-    return Plan(t['order'].long(), t['views'].long(), mixes)
+    return EpochPlan(t['order'].long(), t['views'].long(), mixes)
 
 # %% ../../nbs/train/04_relabel.ipynb #59a35d19
 def relabel(small,                  # the set to label: images in [0, 1] or bytes
@@ -68,9 +68,9 @@ def relabel(small,                  # the set to label: images in [0, 1] or byte
         save_tensors(path, dict(_pack(plan), logits=torch.cat(logits).half()), {})
     return size
 
-def _seen(images, plan, places, b):
+def _seen(images, plan, indices, b):
     "Batch `b` as the student sees it, in [0, 1]"
-    x = apply_views(images[plan.order[places].to(images.device)], plan.views[places].to(images.device))
+    x = apply_views(images[plan.order[indices].to(images.device)], plan.views[indices].to(images.device))
     return plan.mixes[b](x) if plan.mixes else x
 
 def _prepare(folder, about, size):
@@ -95,11 +95,11 @@ class StoredLabels:
         self._read = lru_cache(2)(lambda epoch: load_tensors(self._shard(epoch))[0])
 
     def _shard(self, epoch): return self.folder/f'epoch_{epoch:05d}.safetensors'
-    def plans(self, epoch: int) -> Plan: "Order, views and mixes of an epoch"; return _unpack(self._read(epoch), self.recipe.batch)
+    def plans(self, epoch: int) -> EpochPlan: "Order, views and mixes of an epoch"; return _unpack(self._read(epoch), self.recipe.batch)
     def label(self, x, epoch: int, b: int): # a batch, for its device; counted from 0
         "The stored logits of batch `b`, (B, classes) float32"
-        places = batch_slices(self.about['images'], self.recipe.batch)[b]
-        return self._read(epoch)['logits'][places].float().to(x.device)
+        indices = batch_slices(self.about['images'], self.recipe.batch)[b]
+        return self._read(epoch)['logits'][indices].float().to(x.device)
     def student(self, small, real: RealData, net: str, device='cpu', seed: int | None = None) -> dict: # seed of its weights; None: that of the labels
         "Train and test one student on `small` with these labels; see `protocols.student`"
         check(len(small) == self.about['images'], f'the labels are for {self.about["images"]} images, the set has {len(small)}', 'use the set they were made for')

@@ -25,27 +25,27 @@ def classes_of(run: Run) -> list:
     return []
 
 def arrange(labels: list, n: int, widest: int = 20) -> list: # class of each image or []; number of images; images in a row at most
-    "Rows of (class or None, places of its images)"
+    "Rows of (class or None, indices of its images)"
     by = {}
     for i, y in enumerate(labels): by.setdefault(y, []).append(i)
     if not by or len(by) > 20: return [(None, list(range(i, min(i + 10, n)))) for i in range(0, n, 10)]
     return [(c if i == 0 else None, p[i:i + widest]) for c, p in sorted(by.items()) for i in range(0, len(p), widest)]
 
 # %% ../../nbs/view/04_export.ipynb #4879355e
-def fitting(places: list, size: int, width: int = 400, height: int = 440) -> int: # rows of places; pixels of an image along a side; room
+def fitting(indices: list, size: int, width: int = 400, height: int = 440) -> int: # rows of indices; pixels of an image along a side; room
     "How many times larger the images may stand, a whole number"
-    return max(1, min(width // max(map(len, places)) - 1, height // len(places) - 1, 96) // size)
+    return max(1, min(width // max(map(len, indices)) - 1, height // len(indices) - 1, 96) // size)
 
-def encode(x, rows: list, zoom: int | None = None, width: int = 400, height: int = 440) -> tuple: # images (n, 1 or 3, S, S); rows of places; pixels a pixel, None: as large as fits; room
-    "The images in their places as PNG bytes, with the zoom and the pixels from one tile to the next"
-    places = [r[1] if isinstance(r, tuple) else r for r in rows]
-    size, columns = x.shape[-1], max(len(p) for p in places)
-    zoom = zoom or fitting(places, size, width, height)
+def encode(x, rows: list, zoom: int | None = None, width: int = 400, height: int = 440) -> tuple: # images (n, 1 or 3, S, S); rows of indices; pixels a pixel, None: as large as fits; room
+    "The images in their indices as PNG bytes, with the zoom and the pixels from one tile to the next"
+    indices = [r[1] if isinstance(r, tuple) else r for r in rows]
+    size, columns = x.shape[-1], max(len(p) for p in indices)
+    zoom = zoom or fitting(indices, size, width, height)
     step = max(1, -(-columns * (size + 1) // (2 * width))) if zoom == 1 else 1 # larger images than the room has pixels: every so-many-th pixel
     pixels = to_bytes(x).expand(-1, 3, -1, -1).permute(0, 2, 3, 1).cpu().numpy()[:, ::step, ::step].repeat(zoom, 1).repeat(zoom, 2)
     side = pixels.shape[1]
-    out = np.zeros((len(places) * (side + 1), columns * (side + 1), 4), np.uint8)
-    for i, row in enumerate(places):
+    out = np.zeros((len(indices) * (side + 1), columns * (side + 1), 4), np.uint8)
+    for i, row in enumerate(indices):
         for j, k in enumerate(row):
             if k is not None: out[i * (side + 1):(i + 1) * (side + 1) - 1, j * (side + 1):(j + 1) * (side + 1) - 1] = np.dstack([pixels[k], np.full((side, side), 255, np.uint8)])
     data = io.BytesIO()
@@ -61,10 +61,10 @@ def _picture(run: Run, event: dict, frames: dict) -> Image.Image:
     sheet = Image.open(io.BytesIO(data))
     out = Image.new('RGB', (sheet.width + 90, sheet.height + 22), 'white')
     out.paste(sheet, (84, 2), sheet)
-    draw = ImageDraw.Draw(out)
+    draw = ImageDraw.DSAParams(out)
     for i, (c, _) in enumerate(rows):
         if c is not None: draw.text((78, i * cell + cell // 2 + 2), (classes[c] if c < len(classes) else f'class {c}')[:13], fill='#333333', anchor='rm')
-    draw.text((84, out.height - 10), f'step {event["step"]:,} of {event["of"]:,}', fill='#666666', anchor='lm')
+    draw.text((84, out.height - 10), f'step {event["step"]:,} of {event["total"]:,}', fill='#666666', anchor='lm')
     return out
 
 def _shown(run: Run, most: int = 40) -> tuple:
@@ -99,8 +99,8 @@ h1 {{ font-size: 1.3rem; font-weight: 600 }} p, pre {{ color: var(--quiet) }} pr
 .grid {{ display: grid; grid-template-columns: auto auto; column-gap: 8px }} .grid span {{ display: block; text-align: right; font-size: 12px; height: {cell}px; line-height: {cell}px }} .grid img {{ image-rendering: pixelated }}
 .charts {{ position: relative }} #now {{ position: absolute; top: 18px; bottom: 0; border-left: 1px dashed var(--ink) }} input {{ width: min(420px, 70vw); vertical-align: middle }}
 </style></head><body><h1>{title}</h1><p>{status}</p><div class="body"><div class="grid"><div id="names"></div><img id="images" alt="images at the chosen step"></div><div class="charts">{charts}<div id="now"></div></div></div>
-<p><input id="t" type="range" min="0" max="{last}" value="{last}" aria-label="recorded step"> step <b id="step"></b> of {of}</p><details><summary>Settings</summary><pre>{settings}</pre></details>
-<script>const frames = {frames}, rows = {rows}, steps = {steps}, of = {of}, t = document.getElementById('t');
+<p><input id="t" type="range" min="0" max="{last}" value="{last}" aria-label="recorded step"> step <b id="step"></b> of {total}</p><details><summary>Settings</summary><pre>{settings}</pre></details>
+<script>const frames = {frames}, rows = {rows}, steps = {steps}, of = {total}, t = document.getElementById('t');
 function show() {{ images.src = 'data:image/png;base64,' + frames[t.value]; names.replaceChildren(...rows[t.value].map(n => Object.assign(document.createElement('span'), {{ textContent: n }}))); step.textContent = steps[t.value]; now.style.left = ({left} + {plot} * steps[t.value] / of) + 'px' }}
 const images = document.getElementById('images'), names = document.getElementById('names'), step = document.getElementById('step'), now = document.getElementById('now'); t.oninput = show; show()</script></body></html>'''
 
@@ -112,11 +112,11 @@ def to_html(run: Run, path=None) -> Path: # file; None: exports/run.html in the 
     zoom = min(fitting([p for _, p in r], last['tiles'][1]) for r in rows)
     sheets = [encode(frames[e['step']], r, zoom) for e, r in zip(events, rows)]
     keys = [k for k, v in last.items() if isinstance(v, float) and k != 'time']
-    draw = lambda k: chart([Line('', [(e['step'], e[k]) for e in run.events if k in e])], k, (0, last['of']), log=True, words='step' if k == keys[-1] else None)
+    draw = lambda k: chart([Line('', [(e['step'], e[k]) for e in run.events if k in e])], k, (0, last['total']), log=True, words='step' if k == keys[-1] else None)
     names = [['' if c is None else classes[c] if c < len(classes) else f'class {c}' for c, _ in r] for r in rows]
     method = run.about['method']
-    page = _PAGE.format(title=escape(f'{method["class"].split(":")[-1]}: {run.folder.name}'), status=escape(f'{run.status} at step {run.last["step"]:,} of {run.last["of"]:,}'), rows=json.dumps(names).replace('<', '\\u003c'), cell=sheets[-1][2],
-                        charts=''.join(map(draw, keys)), last=len(events) - 1, of=last['of'], settings=escape(json.dumps(method, indent=1, ensure_ascii=False)), frames=json.dumps([b64encode(s[0]).decode() for s in sheets]),
+    page = _PAGE.format(title=escape(f'{method["class"].split(":")[-1]}: {run.folder.name}'), status=escape(f'{run.state} at step {run.last["step"]:,} of {run.last["total"]:,}'), rows=json.dumps(names).replace('<', '\\u003c'), cell=sheets[-1][2],
+                        charts=''.join(map(draw, keys)), last=len(events) - 1, total=last['total'], settings=escape(json.dumps(method, indent=1, ensure_ascii=False)), frames=json.dumps([b64encode(s[0]).decode() for s in sheets]),
                         steps=json.dumps([e['step'] for e in events]), left=LEFT, plot=WIDTH - RIGHT - LEFT)
     write_text(path := _target(run, path, 'run.html'), page)
     return path

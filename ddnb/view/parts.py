@@ -70,8 +70,8 @@ class Grid:
         left = self.NAMES if any(c is not None for c, _ in rows) else 0
         wide, high = max(len(r) for _, r in rows) * cell, len(rows) * cell
         parts = [f'<span class="name" title="{escape(names(c))}" style="left:0;width:{left - 8}px;top:{i * cell}px;height:{cell}px;line-height:{cell}px">{escape(names(c))}</span>' for i, (c, _) in enumerate(rows) if c is not None]
-        for i, (_, places) in enumerate(rows):
-            for j, k in enumerate(places): parts.append(self._field(k, left + j * cell, i * cell, cell, names(labels[k]) if k < len(labels) else '', (hints or {}).get(k)))
+        for i, (_, indices) in enumerate(rows):
+            for j, k in enumerate(indices): parts.append(self._field(k, left + j * cell, i * cell, cell, names(labels[k]) if k < len(labels) else '', (hints or {}).get(k)))
         self.picture.value = data
         for k, v in dict(width=f'{wide}px', height=f'{high}px', margin=f'0 0 0 {left}px').items(): setattr(self.picture.layout, k, v)
         self.over.value, self.head.value = ''.join(parts), escape(self.title)
@@ -97,7 +97,7 @@ class Painted:
         return self
 
     def begin(self):
-        "Draw once, now, and whenever something changes"
+        "DSAParams once, now, and whenever something changes"
         self.box.add_class('ddnb')
         self.refresh()
         self._thread = threading.Thread(target=self._work, daemon=True, name=f'ddnb {type(self).__name__}')
@@ -105,7 +105,7 @@ class Painted:
 
     def pace(self) -> float | None: "Seconds until the next look, None where nothing changes by itself"; return None
     def failed(self, error: Exception): "Show an error of `once`"; raise error
-    def wake(self): "Draw soon"; self._woken.set()
+    def wake(self): "DSAParams soon"; self._woken.set()
     def ask(self, f): "Have the painter call `f`, then draw"; self._asked.append(f); self._woken.set()
 
     def refresh(self):

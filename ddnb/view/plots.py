@@ -117,19 +117,19 @@ def boxes_plot(image: Tensor,                   # (C, S, S), uint8 or floats in 
 # %% ../../nbs/view/01_plots.ipynb #5f07d0d4
 def formation_plot(runs: dict,       # name → {step: images (n, C, S, S)}
                    steps=None,       # steps to show, the nearest recorded ones are taken; None: six, closer together early on
-                   places=None       # which images; None: five, spread evenly
+                   indices=None       # which images; None: five, spread evenly
                    ) -> Plot:
     "Some images of one or more runs at several steps of their formation"
     check(isinstance(runs, dict) and all(isinstance(f, dict) for f in runs.values()), 'frames of runs come with names', "formation_plot({'recovered': run.frames()})")
     longest = max(max(f) for f in runs.values())
     steps = steps or [round(longest * q) for q in (0, .1, .25, .5, .75, 1)]
     n = min(len(next(iter(f.values()))) for f in runs.values())
-    places = list(places) if places is not None else [i * n // 5 for i in range(min(5, n))]
-    fig, axes = plot(len(runs), len(steps), .35 * len(places) + .5, .62)
+    indices = list(indices) if indices is not None else [i * n // 5 for i in range(min(5, n))]
+    fig, axes = plot(len(runs), len(steps), .35 * len(indices) + .5, .62)
     for row, (name, frames) in zip(axes, runs.items()):
         for ax, s in zip(row, steps):
             near = min(frames, key=lambda t: abs(t - s))
-            strip = tiles(frames[near][places], len(places))
+            strip = tiles(frames[near][indices], len(indices))
             show_image(ax, torch.from_numpy(strip).permute(2, 0, 1), f'step {near}')
         row[0].text(-.06, .5, name, transform=row[0].transAxes, rotation=0, ha='right', va='center', color=INK, fontsize=9)
     return fig

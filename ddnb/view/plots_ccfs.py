@@ -89,8 +89,8 @@ def median_places(mixed: DistilledSet, phase: int, c: int) -> int | None: # phas
     "Place in the set of the image of that phase and class whose score is nearest to their median, or None"
     r = next(r for r in records(mixed) if r['phase'] == phase)
     mine = torch.from_numpy(mixed.source == 'real') & (mixed.stage == mixed.stage[mixed.source == 'real'].min() - records(mixed)[0]['phase'] + phase)
-    places = mine.nonzero().flatten()
-    scores = {p: s for p, s in zip(places.tolist(), r['scores']) if mixed.labels[p] == c}
+    indices = mine.nonzero().flatten()
+    scores = {p: s for p, s in zip(indices.tolist(), r['scores']) if mixed.labels[p] == c}
     middle = np.median(list(scores.values())) if scores else None
     return min(scores, key=lambda p: abs(scores[p] - middle)) if scores else None
 

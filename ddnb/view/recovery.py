@@ -10,7 +10,7 @@ import ipywidgets as W, numpy as np
 from ..core.basics import InputError, escape, patch
 from ..core.config import find_class, from_config
 from .parts import html, row
-from .panel import Panel, complaint
+from .panel import Panel, error_html
 from ..core.run import Run
 from .charts import Band, Line, bars, chart
 
@@ -63,7 +63,7 @@ class RecoveryPanel(Panel, shows=('CDA',)):
         if x is None: return None
         if self._seen.get(i, (None,))[0] != step:
             try: self._judges[i] = self._judges.get(i) or judge_of(watch.run)
-            except InputError as e: self.verdict.value = complaint(e); return None
+            except InputError as e: self.verdict.value = error_html(e); return None
             self._seen[i] = step, opinions(self._judges[i], x, labels, self.classes[i])
         told = [f'The teacher agrees with {sum(not other for _, other in said.values())} of {len(said)} labels' + (f' of {escape(self.names[k])}' if len(self.watches) > 1 else '') for k, (_, said) in sorted(self._seen.items())]
         self.verdict.value = '<br>'.join(told) + '; framed: it sees another class.'
@@ -73,7 +73,7 @@ class RecoveryPanel(Panel, shows=('CDA',)):
 @patch
 def charts(self: RecoveryPanel, at: int) -> str:
     "Schedule, losses and layers as one HTML string"
-    of = max(w.of for w in self.watches)
+    of = max(w.total for w in self.watches)
     keys = [k for k in ('ce', 'bn') if any(w.points(k) for w in self.watches)]
     losses = [chart(self.lines(k), self.words[k], (0, of), log=True, now=at, words='step' if k == keys[-1] else None, height=132 if k == keys[-1] else 112) for k in keys]
     return self.schedule(of, at) + ''.join(losses) + self.layers(at)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import ipywidgets as W
 from ..core.basics import InputError, check, escape
 from .parts import STYLE, Painted, button, close_all, html, row
-from .panel import Panel, Watch, complaint
+from .panel import Panel, RunView, error_html
 from ..train.evaluate import CONTROL, Scores, control_of, spread
 from .recovery import RecoveryPanel
 from ..core.run import Run
@@ -51,7 +51,7 @@ def runs_rows(runs: list) -> tuple: # of `Run`
     def cells(r):
         said, last = flat(r.about['method']), r.last or {}
         numbers = [(last[k], brief(last[k])) if k in last else '–' for k in losses]
-        return [r.folder.name, said['class'].split(':')[-1], Watch(r).state, (last.get('step', 0), f'{last.get("step", 0):,} / {last.get("of", 0):,}'), *(v if isinstance(v := said.get(k, '–'), (int, float)) else str(v) for k in keys), *numbers]
+        return [r.folder.name, said['class'].split(':')[-1], RunView(r).state, (last.get('step', 0), f'{last.get("step", 0):,} / {last.get("total", 0):,}'), *(v if isinstance(v := said.get(k, '–'), (int, float)) else str(v) for k in keys), *numbers]
     return ['run', 'method', 'state', 'steps', *keys, *losses], [cells(r) for r in runs]
 
 def scores_rows(rows: list) -> tuple: # of `evaluate`
@@ -94,11 +94,11 @@ class SortedTable:
     def order(self) -> list:
         "Places of the rows as they are shown"
         key = lambda i: self.rows[i][self.by][0] if isinstance(self.rows[i][self.by], tuple) else self.rows[i][self.by]
-        places = list(range(len(self.rows)))
-        if self.by is None or self.by >= len(self.heads): return places
-        told = [i for i in places if key(i) == key(i) and key(i) != '–'] # not what is no number
+        indices = list(range(len(self.rows)))
+        if self.by is None or self.by >= len(self.heads): return indices
+        told = [i for i in indices if key(i) == key(i) and key(i) != '–'] # not what is no number
         numbers, words = [i for i in told if not isinstance(key(i), str)], [i for i in told if isinstance(key(i), str)]
-        return sorted(numbers, key=key, reverse=self.down) + sorted(words, key=key, reverse=self.down) + [i for i in places if i not in told]
+        return sorted(numbers, key=key, reverse=self.down) + sorted(words, key=key, reverse=self.down) + [i for i in indices if i not in told]
 
     def _draw(self):
         order, told = self.order(), lambda c: c.svg if isinstance(c, Drawn) else escape(c[1] if isinstance(c, tuple) else f'{c:g}' if isinstance(c, (int, float)) else c)
@@ -132,14 +132,14 @@ class RunsPanel(Painted):
             if names: w.value = names.index(chosen) if chosen in names else min(at, len(names) - 1)
         self.empty.value = '' if self.runs else 'There are no runs in this folder yet.'
         self.table.show(*(runs_rows(self.runs) if self.runs else ([], [])))
-        lines = lambda k: [Line(n, p, c) for n, r, c in zip(names, self.runs, (BLUE, VIOLET, GREY, AMBER)) if (p := Watch(r).points(k))]
-        of = max((r.last['of'] for r in self.runs if r.last), default=1)
+        lines = lambda k: [Line(n, p, c) for n, r, c in zip(names, self.runs, (BLUE, VIOLET, GREY, AMBER)) if (p := RunView(r).points(k))]
+        of = max((r.last['total'] for r in self.runs if r.last), default=1)
         self.curves.value = ''.join(chart(l, Panel.words.get(k, k), (0, of), log=True, words='step', height=140) for k in LOSSES if (l := lines(k)))
         rows = []
         for p in [*sorted(self.folder.parent.glob('scores.json')), *sorted(self.folder.rglob('scores.json'))]:
             try: rows += Scores.load(p)
             except InputError as e: damaged.append(e)
-        self.said.value = complaint(damaged[0]) if damaged else ''
+        self.said.value = error_html(damaged[0]) if damaged else ''
         self.judged.value = 'judged sets, each beside random real images at the same number' if rows else ''
         if rows: self.scores.show(*scores_rows(rows))
 
@@ -151,11 +151,11 @@ class RunsPanel(Painted):
             pair = [self.runs[i] for i in dict.fromkeys((self.left.value, self.right.value))]
             kind = RecoveryPanel if {r.about['method']['class'] for r in pair} == {'ddnb.methods.cda:CDA'} else Panel # what both can show
             self.pair = kind(*pair)
-        except Exception as e: self.said.value = complaint(e); return
+        except Exception as e: self.said.value = error_html(e); return
         self.said.value, self.place.children = '', [self.pair.box]
 
     def once(self): "Nothing changes by itself"
-    def failed(self, error): "Say what could not be shown"; self.said.value = complaint(error if isinstance(error, InputError) else InputError(f'{type(error).__name__}: {error}', 'mend or remove that folder, and look again'))
+    def failed(self, error): "Say what could not be shown"; self.said.value = error_html(error if isinstance(error, InputError) else InputError(f'{type(error).__name__}: {error}', 'mend or remove that folder, and look again'))
 
     def close(self):
         "Give all widgets back, those of the two that stand side by side too"

@@ -11,7 +11,7 @@ from ..data.views import Reversed, Schedule, constant, cosine, linear, random_bo
 from ..core.basics import check, escape, patch, seeded, to_unit
 from ..data.load import load
 from .parts import STYLE, Painted, button, html, row
-from .panel import Watch
+from .panel import RunView
 from .recovery import schedule_of
 from ..core.run import Run
 from .charts import BLUE, VIOLET, Band, Line, boxes_over, centres, chart, heat
@@ -76,14 +76,14 @@ class SchedulePanel(Painted):
                  ):
         if run is not None: schedule = schedule_of(run) or schedule
         check(isinstance(schedule, (Schedule, Reversed)), 'this schedule is a function, which sliders can not stand for', 'give cosine(), step(), linear(), constant() or reverse(…)')
-        self.watch, self.images = Watch(run) if run else None, to_unit(images if images is not None else load('digits').train.images[:200]).cpu()
+        self.watch, self.images = RunView(run) if run else None, to_unit(images if images is not None else load('digits').train.images[:200]).cpu()
         self.one, self.two = (ScheduleControls(s, self.wake, colour, title) for s, colour, title in ((schedule, BLUE, 'schedule'), (beside, VIOLET, 'second schedule')))
         self.both = self._control(W.ToggleButton(description='compare with a second schedule'))
         slider = lambda value, most, name, tip: self._control(W.IntSlider(value, 0, most, description=name, layout=W.Layout(width='290px'), style=dict(description_width='70px'), tooltip=tip))
         self.progress = slider(40, 100, '% of run', 'The present point of the run')
         self.count, self.which = slider(12, 60, 'boxes', 'Crops drawn over the image'), slider(3, len(self.images) - 1, 'image', 'Which image the crops are drawn over')
         self.source = self._control(W.ToggleButtons(options=['real image', 'being recovered'], style=dict(button_width='auto')))
-        self.again, self.seed = button('⟳ other boxes', 'Draw other random crops', self._again), 0
+        self.again, self.seed = button('⟳ other boxes', 'DSAParams other random crops', self._again), 0
         self.pictures, self.curves, self.code, self._facts = html(), html(), html(), {}
         controls = row(self.one.box, W.VBox([html('<b>what is shown</b>'), self.progress, self.count, self.which, row(self.again, *([self.source] if run else []))]), self.two.box, kind='ddnb-body')
         self.box = W.VBox([html(STYLE), row(self.pictures, self.curves, kind='ddnb-body'), controls, row(self.both), self.code])
@@ -98,13 +98,13 @@ def image(self: SchedulePanel):
     "The image that boxes are drawn over, (C, S, S), and what it is"
     if self.watch and self.source.value != 'real image':
         self.watch.refresh()
-        x, _ = self.watch.frame(self.progress.value * self.watch.of // 100)
+        x, _ = self.watch.frame(self.progress.value * self.watch.total // 100)
         if x is not None: return x[self.which.value % len(x)], 'image being recovered'
     return self.images[self.which.value], 'real image'
 
 @patch
 def once(self: SchedulePanel):
-    "Draw everything for the present controls"
+    "DSAParams everything for the present controls"
     shown = [self.one, self.two] if self.both.value else [self.one]
     (self.two.box.remove_class if self.both.value else self.two.box.add_class)('ddnb-hidden')
     (x, what), progress = self.image(), self.progress.value / 100

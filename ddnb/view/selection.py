@@ -126,7 +126,7 @@ def _typical(self: SelectionPanel, phases) -> str:
     "Easiest, median and hardest choice of the class in view (or of all), phase by phase"
     train, out = self.found.train, []
     for i, r in enumerate(phases, 1):
-        mine = sorted((s, p) for s, p in zip(r['scores'], r['places']) if self.kind.value < 0 or train.labels[p] == self.kind.value)
+        mine = sorted((s, p) for s, p in zip(r['scores'], r['indices']) if self.kind.value < 0 or train.labels[p] == self.kind.value)
         if mine: out += [(f'phase {i}, {what} {brief(mine[k][0])}', mine[k][1]) for what, k in (('easiest', 0), ('median', len(mine) // 2), ('hardest', -1))]
     return '<div class="ddnb-head">easiest, median and hardest choice of each phase</div>' + captioned(train.images[[p for _, p in out]], [escape(t) for t, _ in out]) if out else ''
 
@@ -136,24 +136,24 @@ def _histogram(self: SelectionPanel, phases, hard):
     edges = np.histogram_bin_edges(hard.numpy(), self.bins)
     labels = self.found.train.labels.cpu()
     mine = torch.ones(len(hard), dtype=torch.bool) if self.kind.value < 0 else labels == self.kind.value
-    count = lambda places: np.histogram(hard[places].numpy(), edges)[0].tolist()
-    picked = [torch.tensor([p for p in r['places'] if mine[p]], dtype=torch.long) for r in phases]
+    count = lambda indices: np.histogram(hard[indices].numpy(), edges)[0].tolist()
+    picked = [torch.tensor([p for p in r['indices'] if mine[p]], dtype=torch.long) for r in phases]
     self.plot.value = histogram(count(mine.nonzero().flatten()), {f'phase {i}': count(p) for i, p in enumerate(picked, 1)}, edges.tolist(), f'difficulty of {int(mine.sum()):,} real images, and what each phase chose', 'score', chosen=self.bin)
     if self.bin is None: self.strip.value = '<div class="ddnb-quiet">Click a bar to see its images.</div>'; return
     inside = mine & (hard >= float(edges[self.bin])) & ((hard < float(edges[self.bin + 1])) if self.bin < self.bins - 1 else True)
-    chosen = {int(p): i for i, r in enumerate(phases, 1) for p in r['places']}
-    places = [int(p) for p in inside.nonzero().flatten()[hard[inside].argsort()]]
-    self._places = [p for p in places if p in chosen] if self.only.value == 'chosen ones' else places
+    chosen = {int(p): i for i, r in enumerate(phases, 1) for p in r['indices']}
+    indices = [int(p) for p in inside.nonzero().flatten()[hard[inside].argsort()]]
+    self._places = [p for p in indices if p in chosen] if self.only.value == 'chosen ones' else indices
     shown = (sorted(self._places, key=lambda p: p not in chosen))[:24]
     self.strip.value = f'<div class="ddnb-head">{len(self._places):,} images with a score of {brief(edges[self.bin])} to {brief(edges[self.bin + 1])}, {len(shown)} shown, chosen ones first</div>' + captioned(self.found.train.images[shown], self._captions(shown, chosen, len(phases)))
 
 @patch
-def _captions(self: SelectionPanel, places, chosen, phase) -> list:
-    name, labels, x = lambda c: escape(str(self.classes[0][int(c)])), self.found.train.labels, self.found.train.images[places]
+def _captions(self: SelectionPanel, indices, chosen, phase) -> list:
+    name, labels, x = lambda c: escape(str(self.classes[0][int(c)])), self.found.train.labels, self.found.train.images[indices]
     answers, teacher = {p: a for p in {*chosen.values(), phase} if (a := self.found.answers(p)) is not None}, None
     try: self._judge = self._judge or judge_of(self.found.run); teacher = self._judge.logits(x).argmax(1)
     except InputError: pass
     def said(i, p):
         j = chosen.get(p, phase) # the filter that was asked when it was chosen, else the latest
         return f'<b>{name(labels[p])}</b> {brief(float(self.found.harder[p]))}' + (f'<br>filter {j}: {name(answers[j][p])}' if j in answers else '') + (f'<br>teacher: {name(teacher[i])}' if teacher is not None else '') + (f'<br><span style="border-bottom:2px solid {AMBER}">phase {j}</span>' if p in chosen else '')
-    return [said(i, p) for i, p in enumerate(places)]
+    return [said(i, p) for i, p in enumerate(indices)]

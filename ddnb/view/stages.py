@@ -140,7 +140,7 @@ def foot(self: StagesPanel, e: dict, x) -> str: # an event with images; those im
 @patch
 def charts(self: StagesPanel, at: int) -> str:
     "Loss, step size and what else the run measured, with stage borders, as one HTML string"
-    events, of = list(self.watches[0].run.events), self.watches[0].of
+    events, of = list(self.watches[0].run.events), self.watches[0].total
     borders = tuple(b['step'] for a, b in zip(events, events[1:]) if a.get('stage') != b.get('stage'))
     keys = [k for k in ('loss', 'step_size') if any(k in e for e in events)] + sorted({k for e in events for k in e if 'accuracy' in k})
     draw = lambda k: chart(self.lines(k), self.words.get(k, k.replace('_', ' ')), (0, of), log=k == 'loss', now=at, marks=borders, words='step' if k == keys[-1] else None, height=132 if k == keys[-1] else 112)

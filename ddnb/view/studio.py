@@ -17,7 +17,7 @@ from .form import WIDE, Form
 from ..data.images import EXPORTS
 from ..data.load import load
 from .parts import STYLE, Painted, button, close_all, html, row
-from .panel import Panel, complaint, how_long
+from .panel import Panel, error_html, how_long
 from ..methods.pdd import PDD
 from ..train.evaluate import PROTOCOLS, Scores, evaluate
 from ..core.run import Run, Stopped
@@ -96,10 +96,10 @@ def _tabs(self: Studio) -> W.Widget:
     self.judge, self.repeats, self.students = W.Dropdown(options=list(PROTOCOLS), description='protocol', **WIDE), W.IntText(3, description='repeats', **WIDE), W.IntText(0, description='epochs', tooltip="0: the protocol's own; anything else shows in its name", **WIDE)
     self.format, self.target = W.Dropdown(options=list(EXPORTS), description='format', **WIDE), W.Text('export', description='folder', **WIDE)
     for w in (self.data, self.epochs, self.saved, self.score, self.judge, self.repeats, self.students, self.format, self.target): w.observe(lambda _: self.wake(), 'value')
-    self.places = {'Teacher': W.VBox([html('No teacher yet: press “Train a teacher”.')])} | {tab: W.VBox([html(f'Nothing to see yet: choose {name} on the left and press “Start”.')]) for name, tab in TABS.items()}
+    self.indices = {'Teacher': W.VBox([html('No teacher yet: press “Train a teacher”.')])} | {tab: W.VBox([html(f'Nothing to see yet: choose {name} on the left and press “Start”.')]) for name, tab in TABS.items()}
     score = W.VBox([self.judge, self.repeats, self.students, self._do('Judge', 'Train students on the set and on random real images, test them', self.evaluate_set), self.scores])
     export = W.VBox([self.format, self.target, self._do('Export', 'Write the set for other programs', self.export)])
-    self.tabs = W.Tab([*self.places.values(), score, export, self.code], titles=[*self.places, 'Scores', 'Export', 'Code'], layout=W.Layout(flex='1 1 560px', min_width='0'))
+    self.tabs = W.Tab([*self.indices.values(), score, export, self.code], titles=[*self.indices, 'Scores', 'Export', 'Code'], layout=W.Layout(flex='1 1 560px', min_width='0'))
     return self.tabs
 
 # %% ../../nbs/view/21_studio.ipynb #5226dc24
@@ -119,7 +119,7 @@ def work(self: Studio, f): # a function without arguments
 def say(self: Studio, text: str): "Show a `text` above the steps"; self.note = text; self.wake()
 
 @patch
-def failed(self: Studio, error): "Say that something could not be drawn"; self.said.value = complaint(error if isinstance(error, InputError) else InputError(str(error), 'change the setting that it names'))
+def failed(self: Studio, error): "Say that something could not be drawn"; self.said.value = error_html(error if isinstance(error, InputError) else InputError(str(error), 'change the setting that it names'))
 
 @patch
 def pace(self: Studio) -> float: "A look every two seconds, for sets that runs have made"; return 2.
@@ -127,7 +127,7 @@ def pace(self: Studio) -> float: "A look every two seconds, for sets that runs h
 @patch
 def once(self: Studio):
     "Show what is known"
-    self.said.value = complaint(self.note) if isinstance(self.note, InputError) else escape(self.note)
+    self.said.value = error_html(self.note) if isinstance(self.note, InputError) else escape(self.note)
     self.facts.value = '<br>'.join(escape(str(x)) for x in (self.real and self.real.train, self.teacher) if x)
     names = [NOBODY, *sorted(p.parent.name for p in self.folder.glob('*/result') if p.parent.name.startswith(('cda-', 'pdd-')))]
     if names != list(self.begins.options): self._offer(names)
@@ -225,8 +225,8 @@ def _watch(self: Studio, run: Run, tab: str) -> Panel:
     "Show a run in a tab"
     if tab in self._panels: self._panels[tab].close()
     self._panels[tab] = panel = Panel.of(run)
-    self.places[tab].children = [panel.box]
-    self.tabs.selected_index = list(self.places).index(tab)
+    self.indices[tab].children = [panel.box]
+    self.tabs.selected_index = list(self.indices).index(tab)
     return panel
 
 @patch
@@ -260,7 +260,7 @@ def dry_run(self: Studio):
 @patch
 def start(self: Studio):
     "Start the run and show it"
-    check(self.run is None or not self.run.alive or self.run.status == 'done', 'a run is still at work', 'stop it, or wait until it is done')
+    check(self.run is None or not self.run.alive or self.run.state == 'done', 'a run is still at work', 'stop it, or wait until it is done')
     method, kind = self.form.method, self.kind.value
     run = method.start(*self.inputs(method), folder=self._new(kind.lower()))
     self.panel = self._watch(run, TABS[kind])

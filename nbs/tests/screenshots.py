@@ -31,14 +31,14 @@ SCENES = { # name → the cell that shows the panel
     'recovery': "made('cosine').wait()",
     'compare': "RecoveryPanel(Run.open(home/'runs'/'cosine'), made('constant', schedule=constant()).wait())",
     'schedules': "SchedulePanel(schedule=cosine(.6))",
-    'runs': "small = {n: Run.open(home/'runs'/n).result() for n in ('cosine', 'constant')}\nevaluate(small, real, teacher, protocol('hard').but(epochs=100), repeats=3).save(home/'runs'/'cosine'/'scores.json')\np = RunsPanel(home/'runs')\np.scores.columns[4][0].click()\np",
+    'runs': "small = {n: Run.open(home/'runs'/n).result() for n in ('cosine', 'constant')}\nevaluate(small, real, teacher, protocol('hard').replace(epochs=100), repeats=3).save(home/'runs'/'cosine'/'scores.json')\np = RunsPanel(home/'runs')\np.scores.columns[4][0].click()\np",
     'studio': "import os; os.chdir(home)\ns = Studio('runs')\ns.real, s.teacher, s.form.fields['steps'].value = real, teacher, 400\ns.start()\ns.run.wait()\ns",
     'stages': """from ddnb.train.evaluate import Scores
 base = DM.preset('digits', steps=80, lr=3.)
 run = PDD(base, stages=3, ipc=2, pool=4, transition_epochs=30).start(real, folder=home/'stages').wait()
-orders = [protocol(p).but(epochs=60) for p in ('idc-progressive', 'idc-sequential', 'idc')]
+orders = [protocol(p).replace(epochs=60) for p in ('idc-progressive', 'idc-sequential', 'idc')]
 rows = evaluate(run.result(), real, None, orders, nets='convnet3-w32', repeats=2)
-rows += evaluate({'all real images': real.train}, real, None, protocol('idc').but(epochs=20), nets='convnet3-w32', repeats=1)
+rows += evaluate({'all real images': real.train}, real, None, protocol('idc').replace(epochs=20), nets='convnet3-w32', repeats=1)
 rows.save(run.folder/'scores.json')
 StagesPanel(run)""",
     'selection': TOY.format('31_selection_panel', 'Hardness', 'p = SelectionPanel(run)\np.bars[12].click()\np'),

@@ -49,7 +49,7 @@ def whole(inputs, tmp_path_factory):
 def killed(inputs, out, last):
     "A run that kills itself at the first event after the one that says `last`"
     assert subprocess.run([sys.executable, '-c', START, inputs, out, last], capture_output=True).returncode == -signal.SIGKILL
-    assert Run.open(out).status == 'interrupted' and not (out/'result').exists()
+    assert Run.open(out).state == 'interrupted' and not (out/'result').exists()
 
 @pytest.mark.faults
 @pytest.mark.parametrize('last', ['phase 1 of 2: chose', 'phase 2 of 2, filter: epoch 3'], ids=['between', 'inside'])

@@ -28,7 +28,7 @@ def test_sigkill_in_recovery_then_resume_gives_the_same_bytes(teacher, tmp_path)
     subprocess.run(ddnb(*options, '--out', tmp_path/'whole'), check=True, capture_output=True)
     cut = tmp_path/'cut'
     kill_when(ddnb(*options, '--out', cut), lambda: (cut/'state.safetensors').exists() and len(list((cut/'previews').glob('*.png'))) > 2)
-    assert Run.open(cut).status == 'interrupted' and not (cut/'result').exists()
+    assert Run.open(cut).state == 'interrupted' and not (cut/'result').exists()
     first = (cut/'state.safetensors').stat().st_mtime_ns
     kill_when(ddnb('resume', cut), lambda: (cut/'state.safetensors').stat().st_mtime_ns > first) # and once more
     done = subprocess.run(ddnb('resume', cut), check=True, capture_output=True, text=True)
@@ -61,15 +61,15 @@ def test_two_processes_cannot_write_one_run(teacher, tmp_path):
         while not (tmp_path/'r/events.jsonl').exists(): assert p.poll() is None; time.sleep(.02)
         second = subprocess.run(ddnb(*options), capture_output=True, text=True)
         assert second.returncode == 2 and 'another process' in second.stderr
-        assert Run.open(tmp_path/'r').status == 'running'
+        assert Run.open(tmp_path/'r').state == 'running'
         p.send_signal(signal.SIGINT) # Ctrl-C keeps a checkpoint
-        assert p.wait(120) == 130 and (tmp_path/'r/state.safetensors').exists() and Run.open(tmp_path/'r').status == 'stopped'
+        assert p.wait(120) == 130 and (tmp_path/'r/state.safetensors').exists() and Run.open(tmp_path/'r').state == 'stopped'
     finally: p.kill()
 
 def test_a_program_that_ends_keeps_a_checkpoint(teacher, tmp_path):
     code = f"from ddnb.all import *; import time; r = CDA.preset('digits', ipc=1, steps=5000).start(Teacher.load({str(teacher)!r}), folder={str(tmp_path/'r')!r}); time.sleep(1.5)"
     assert subprocess.run([sys.executable, '-c', code], capture_output=True).returncode == 0
-    assert Run.open(tmp_path/'r').status == 'stopped' and (tmp_path/'r/state.safetensors').exists()
+    assert Run.open(tmp_path/'r').state == 'stopped' and (tmp_path/'r/state.safetensors').exists()
 
 @pytest.mark.parametrize('command', [[], ['demo'], ['squeeze'], ['run'], ['run', 'cda'], ['resume'], ['evaluate'], ['export']])
 def test_help_teaches(command, capsys):

@@ -30,7 +30,7 @@ def test_memory_stays_flat_and_widgets_are_reused(stripes):
     while run.alive: most = max(most, abs(rss() - began)); time.sleep(.1)
     panel.refresh()
     print(f'\nmemory moved by {most:.1f} MB over {run.last["step"] - 200:,} steps')
-    assert run.status == 'done' and panel.time.at == 2000 and most <= 20 and len(_instances) == widgets
+    assert run.state == 'done' and panel.time.at == 2000 and most <= 20 and len(_instances) == widgets
     panel.close()
     assert len(_instances) < widgets - 30
 

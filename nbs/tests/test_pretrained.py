@@ -20,4 +20,4 @@ def test_pretrained_teacher_recovers_and_travels(cached_weights, tmp_path):
     x = torch.rand(1, 3, 224, 224)
     assert back.identity == teacher.identity and torch.equal(back.logits(x), teacher.logits(x)) and back.net.conv1.stride == (2, 2)
     event = next(CDA.preset('imagenet-1k', ipc=1, batch=2, device='cpu').stream(teacher, {}))
-    assert event.of == 500 * 4000 and event.images().shape == (2, 3, 224, 224) and len(event.read()['layers']) == 20
+    assert event.total == 500 * 4000 and event.images().shape == (2, 3, 224, 224) and len(event.read()['layers']) == 20

@@ -24,7 +24,7 @@ def test_a_killed_worker_loses_nothing(teacher, tmp_path):
             for pid in list(pool._processes): os.kill(pid, signal.SIGKILL)
         threading.Thread(target=kill, daemon=True).start()
         with pytest.raises(InputError, match='1 of 2 shards failed\nshard-00001 failed: BrokenProcessPool'): run_shards(plan, pool)
-    assert [o.status for o in plan] == ['done', 'interrupted']
+    assert [o.state for o in plan] == ['done', 'interrupted']
     with pytest.raises(InputError, match=r'1 of 2 shards .* are not done: shard-00001 \(interrupted\)'): gather(tmp_path/'plan')
     first = (plan[0].path/'status.json').read_bytes()
     (plan[1].path/'mine').mkdir() # an error of ours comes back from another process as it was
