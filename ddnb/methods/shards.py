@@ -66,7 +66,7 @@ class Order:
     @property
     def path(self) -> Path: "The shard's run folder"; return Path(self.folder)/'shards'/self.name
     @property
-    def status(self) -> str:
+    def state(self) -> str:
         "'waiting', or the status of its run: 'done', 'running', 'stopped', 'interrupted', 'failed'"
         return Run.open(self.path).state if (self.path/'run.json').exists() else 'waiting'
 

@@ -213,10 +213,10 @@ class Teacher:
     accuracy: float = math.nan # on the test split, in [0, 1], after the last epoch
     flips: bool = True        # may its images be mirrored?
     recipe: dict = field(default_factory=dict)  # how it was trained
-    data: dict = field(default_factory=dict)    # what it was trained on, see `RealData.facts`
+    data_facts: dict = field(default_factory=dict) # what it was trained on, see `RealData.facts`
 
     def __post_init__(self): self.net.eval().requires_grad_(False)
-    def __repr__(self): return f'Teacher({self.name}, {len(self.classes)} classes of {self.data.get("name", "?")} {self.channels}×{self.size}×{self.size}, test accuracy {self.accuracy:.4f} after {self.recipe.get("epochs", "?")} epochs)'
+    def __repr__(self): return f'Teacher({self.name}, {len(self.classes)} classes of {self.data_facts.get("name", "?")} {self.channels}×{self.size}×{self.size}, test accuracy {self.accuracy:.4f} after {self.recipe.get("epochs", "?")} epochs)'
     @property
     def device(self): "Where its weights are"; return next(self.net.parameters()).device
 
@@ -259,7 +259,7 @@ def with_batch_statistics(net):
 @patch
 def save(self: Teacher, folder):
     "Write `teacher.safetensors` (weights and facts) and `teacher.json` (the facts again, to read). Returns the folder."
-    folder, about = Path(folder), {k: getattr(self, k) for k in ('name', 'classes', 'channels', 'size', 'mean', 'std', 'accuracy', 'flips', 'recipe', 'data')}
+    folder, about = Path(folder), {k: getattr(self, k) for k in ('name', 'classes', 'channels', 'size', 'mean', 'std', 'accuracy', 'flips', 'recipe', 'data_facts')}
     write_json(folder/'teacher.json', about)
     save_tensors(folder/'teacher.safetensors', self.net.state_dict(), about)
     return folder
@@ -284,7 +284,7 @@ def _pretrained(name: str = 'resnet18', weights: str = 'IMAGENET1K_V1', device: 
     check(not getattr(net, 'transform_input', False), f'{name!r} transforms its input once more, which a saved teacher would lose', 'use another network')
     classes = [c if names.count(c) == 1 else f'{c} ({i})' for i, c in enumerate(names)] # ImageNet has two cranes and two maillots
     acc = w.meta['_metrics']['ImageNet-1K']['acc@1'] / 100
-    return Teacher(net.to(pick_device(device)), name, classes, 3, seen.crop_size[0], tuple(seen.mean), tuple(seen.std), acc, recipe=dict(weights=str(w)), data=dict(name='imagenet-1k'))
+    return Teacher(net.to(pick_device(device)), name, classes, 3, seen.crop_size[0], tuple(seen.mean), tuple(seen.std), acc, recipe=dict(weights=str(w)), data_facts=dict(name='imagenet-1k'))
 Teacher.pretrained = staticmethod(_pretrained)
 
 # %% ../../nbs/train/01_train.ipynb #c8ad5c85
