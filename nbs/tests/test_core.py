@@ -12,8 +12,18 @@ import pytest
 import torch
 
 from ddnb.core.basics import InputError, pick_device, read_json, write_json, write_text
-from ddnb.core.config import Input, check_names, check_types, find_class, from_config, known, plain_value
-from ddnb.core.config import read_call, register, registered
+from ddnb.core.config import (
+    Input,
+    check_names,
+    check_types,
+    find_class,
+    from_config,
+    known,
+    plain_value,
+    read_call,
+    register,
+    registered,
+)
 from ddnb.core.run import AT_WORK, NEXT_STATES, Event, Method, Record, Run, Stopped, is_written, live_run, resume
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +76,8 @@ def until(condition, seconds=20):
 
 # files and settings
 
-@pytest.mark.parametrize('text, how', [('{"name": ', {}), ('[]', {}), ('{}', dict(holds=('name',))), ('{}', dict(kind=list))])
+@pytest.mark.parametrize('text, how', [('{"name": ', {}), ('[]', {}), ('{}', dict(holds=('name',))),
+                                       ('{}', dict(kind=list))])
 def test_a_damaged_json_file_is_named(tmp_path, text, how):
     write_text(tmp_path/'a.json', text)
     with pytest.raises(InputError, match='a.json.* is damaged'): read_json(tmp_path/'a.json', **how)
@@ -121,7 +132,7 @@ def test_a_name_belongs_to_one_thing():
     finally: del registered('selection')['of the test']
 
 def test_methods_and_bases_are_registered():
-    import ddnb.all # noqa: F401 – it imports them
+    import ddnb.all  # noqa: F401 – it imports them
     assert {'cda', 'pdd', 'ccfs'} <= registered('method').keys()
     assert {'mtt', 'idc', 'dc', 'dsa', 'dm'} <= registered('base').keys()
     assert all(isinstance(i, Input) for i in registered('input').values())
