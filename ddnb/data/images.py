@@ -680,5 +680,8 @@ def read_set(path,           # a folder or a file
     return from_sheet(path, classes=classes, **options)
 
 # %% ../../nbs/data/00_images.ipynb #ba64ac2d
-register('input', 'small', Input('folder of the distilled set to begin with [none: real images only]', read_set))
-register('input', 'earlier', Input('set of an earlier run of PDD, to which these stages are added', read_set))
+_INPUTS = {
+    'small': 'folder of the distilled set to begin with [none: real images only]',
+    'earlier': 'set of an earlier run of PDD, to which these stages are added',
+}
+for _name, _help in _INPUTS.items(): register('input', _name, Input(_help, read_set))
