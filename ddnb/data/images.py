@@ -68,6 +68,7 @@ def fingerprint(images: Tensor, labels: Tensor) -> str:
     for t in (images, labels): digest.update(t.cpu().contiguous().numpy())
     return digest.hexdigest()
 
+# %% ../../nbs/data/00_images.ipynb #e46ad124
 def channel_statistics(images: Tensor) -> tuple: # (N, C, S, S) uint8
     "Mean and standard deviation of each channel in [0, 1], as two tuples; a few thousand images at a time"
     sums, squares = [], []
@@ -459,6 +460,7 @@ def _to_picture(image: Tensor) -> Image.Image: # (C, S, S) uint8
     if len(image) == 1: return Image.fromarray(image[0].numpy())
     return Image.fromarray(image[:3].permute(1, 2, 0).numpy())
 
+# %% ../../nbs/data/00_images.ipynb #fbd79593
 @known('export', 'imagefolder')
 def to_imagefolder(small: DistilledSet, folder):
     "Write PNG files `folder/00000_name/00000.png`, the layout of torchvision's `ImageFolder`, and `classes.json`"

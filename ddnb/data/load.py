@@ -218,6 +218,23 @@ def _first_words(folder, ids) -> list:
     words = [synonyms.get(i, i).split(',')[0].strip() for i in ids]
     return [word if words.count(word) == 1 else f'{word} ({i})' for word, i in zip(words, ids)]
 
+def _training_files(folder, ids) -> list:
+    "(path, label) pairs of the class folders"
+    pairs = []
+    for label, i in enumerate(ids):
+        pictures = _pictures(folder/'train'/i/'images')
+        check(len(pictures) > 0,
+              f'class folder {str(folder/"train"/i)!r} holds no images',
+              'unpack the official archive again')
+        pairs += [(p, label) for p in pictures]
+    return pairs
+
+def _validation_files(folder, ids) -> list:
+    "(path, label) pairs of the lines of the text file, 'name.JPEG', 'n01443537' and the corners of a box"
+    rows = [line.split('\t') for line in (folder/'val/val_annotations.txt').read_text().splitlines()]
+    return [(folder/'val/images'/name, ids.index(i)) for name, i, *_ in rows if i in ids]
+
+# %% ../../nbs/data/01_load.ipynb #6a80a163
 @known('data', 'tiny-imagenet')
 def tiny_imagenet(root,                      # the unpacked folder, or the one that holds it
                   seed: int = 0,             # not used: the split is the official one
@@ -230,19 +247,10 @@ def tiny_imagenet(root,                      # the unpacked folder, or the one t
               f'{str(folder/name)!r} is missing',
               'unpack the official archive again, or give root= the folder that holds tiny-imagenet-200')
     ids = sorted((folder/'wnids.txt').read_text().split())
-    train = []
-    for label, i in enumerate(ids):
-        pictures = _pictures(folder/'train'/i/'images')
-        check(len(pictures) > 0,
-              f'class folder {str(folder/"train"/i)!r} holds no images',
-              'unpack the official archive again')
-        train += [(p, label) for p in pictures]
-    rows = [line.split('\t') for line in (folder/'val/val_annotations.txt').read_text().splitlines()]
-    val = [(folder/'val/images'/name, ids.index(i)) for name, i, *_ in rows if i in ids]
-    classes = _first_words(folder, ids)
-    about = dict(classes=classes, **TINY_STATS, name='tiny-imagenet')
-    return (ImageSet(*_decode(train, size, 'training images'), **about),
-            ImageSet(*_decode(val, size, 'validation images'), **about))
+    train = _decode(_training_files(folder, ids), size, 'training images')
+    val = _decode(_validation_files(folder, ids), size, 'validation images')
+    about = dict(classes=_first_words(folder, ids), **TINY_STATS, name='tiny-imagenet')
+    return ImageSet(*train, **about), ImageSet(*val, **about)
 
 # %% ../../nbs/data/01_load.ipynb #a14fb9a7
 def _list_classes(folder) -> tuple:
@@ -260,8 +268,9 @@ def _list_classes(folder) -> tuple:
         pairs += [(p, label) for p in pictures]
     return [f.name for f in folders], pairs
 
+# %% ../../nbs/data/01_load.ipynb #5b8696d5
 def _check_memory(pairs, size):
-    "Refuse what can't fit before decoding it: a set is kept whole, as bytes"
+    "Raise `InputError` where the images will not fit into this machine's memory"
     if not hasattr(os, 'sysconf'): return
     pixels = size * size if size else read_image(pairs[0][0]).size // 3
     needed = 3 * 3 * pixels * len(pairs) # three channels, and three copies while they are stacked
@@ -323,6 +332,7 @@ def load(name_or_folder,            # 'digits', 'cifar10', 'cifar100', 'tiny-ima
     origin = dict(name=name, root=str(root.resolve()), seed=seed, size=size, flips=flips)
     return RealData(train.to(device), test.to(device), train.name, origin)
 
+# %% ../../nbs/data/01_load.ipynb #c42fa3ac
 def _check_is_real(folder: str):
     "Raise `InputError` where there is no such folder, or one of ours"
     check(Path(folder).is_dir(),
