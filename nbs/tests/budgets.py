@@ -10,6 +10,17 @@ from pathlib import Path
 RUNS = "Path(__import__('os').environ['DDNB_RUNS'])"  # where a page's own files go under test
 
 BUDGETS = {
+    # core and data
+
+    # train
+
+    # methods
+
+    # view
+
+    # app, index
+
+    # guide
     'guide/tour': {
         'squeeze(real, progress=False)': "squeeze(real, 'convnet3-w16-batch', epochs=3, progress=False)",
         "CDA.preset('digits')": "CDA.preset('digits', steps=40, ipc=2)",
@@ -42,6 +53,8 @@ BUDGETS = {
     'guide/how_it_is_built': {
         'epochs=100': 'epochs=10',
     },
+
+    # results
     'results/cda_cifar10': {
         "load('cifar10').first(10_000)":
             "replace(load('cifar10').first(500), test=load('cifar10').test.take(torch.arange(200)))",
