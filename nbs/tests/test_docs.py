@@ -13,7 +13,7 @@ from reference import read_cells, undocumented
 
 import ddnb.all
 from ddnb.app.cli import main
-from ddnb.core.config import from_config, known, registered, to_config
+from ddnb.core.config import from_config, known, register, registered, to_config
 from ddnb.core.run import Method
 
 ROOT = Path(__file__).parent.parent.parent
@@ -146,11 +146,13 @@ def words_of_the_code():
     files = [*MODULES, *filter(visible, (NBS/'tests').glob('*.py')), *(NBS/'site').glob('*.py'), NBS/'conftest.py']
     texts = [p.read_text(encoding='utf-8') for p in files if p.name != Path(__file__).name]
     for path in NOTEBOOKS: texts += [source for kind, _, source, _ in read_cells(path) if kind == 'code']
-    return set(re.findall(r'[A-Za-z_]\w*', '\n'.join(texts))) | set(dir(builtins))
+    words = set(re.findall(r'[A-Za-z_]\w*', '\n'.join(texts)))
+    return words | {p.stem for p in [*files, *NOTEBOOKS]} | set(dir(builtins))
 
 
-ELSEWHERE = {  # names of papers' released programs, of other programs' options and of files that are not here
-    'split_between_processes', 'PartialState', 'WORLD_SIZE', 'CUDA_VISIBLE_DEVICES',
+ELSEWHERE = {  # names of other programs
+    'PartialState', 'split_between_processes', 'num_processes',  # Accelerate
+    'Output',                                                    # a widget
 }
 
 
@@ -180,7 +182,11 @@ def words_of_instances(cls):
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=page_name)
-def test_prose_names_what_exists(path): assert not gone_names(prose(path))
+def test_prose_names_what_exists(path):
+    lines = prose(path).splitlines()
+    if path.stem == 'glossary':  # its tables have a column for the names of released programs, and tests of their own
+        lines = [line for line in lines if line.count('|') != 5]
+    assert not gone_names('\n'.join(lines))
 
 
 def test_readme_names_what_exists(): assert not gone_names((ROOT/'README.md').read_text(encoding='utf-8'))
@@ -251,19 +257,20 @@ def test_the_glossary_leaves_no_setting_out():
 
 # ---- a new method ----------------------------------------------------------------------------------------------
 
+@known
+@dataclass(frozen=True)
+class Novelty(Method):
+    "What nobody has thought of"
+    strangeness: float = .5  # how far from everything else
+    seed: int = 0            # of everything
+
+    def stream(self, real, state): yield from ()
+
+
 @pytest.fixture
 def novelty():
     "A method that is registered and nothing else, for the length of a test"
-    @known('method')
-    @dataclass(frozen=True)
-    class Novelty(Method):
-        "What nobody has thought of"
-        strangeness: float = .5 # how far from everything else
-        seed: int = 0           # of everything
-
-        def stream(self, real, state): yield from ()
-
-    yield Novelty
+    yield register('method', 'novelty', Novelty)
     del registered('method')['novelty']
 
 
