@@ -20,7 +20,8 @@ def exported_module(notebook):
 
 
 NOTEBOOKS = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
-PAGES = {m: p.relative_to(ROOT/'nbs').with_suffix('').as_posix() for p in NOTEBOOKS if (m := exported_module(p))}
+MODULES = {p: exported_module(p) for p in NOTEBOOKS}
+PAGES = {m: p.relative_to(ROOT/'nbs').with_suffix('').as_posix() for p, m in MODULES.items() if m}  # module → page
 SOURCES = {m: (ROOT/'ddnb'/f'{m.replace(".", "/")}.py').read_text(encoding='utf-8') for m in PAGES}
 PANELS = {m for m, page in PAGES.items() if re.match(r'view/[12]\d_', page)}  # the modules with widgets
 
