@@ -226,7 +226,7 @@ def check(self: PDD, real, experts=None, earlier=None, forgetting=None):
     _check((forgetting is not None) == bool(self.discard), f'discard={self.discard} and {"some" if forgetting is not None else "no"} forgetting counts', 'give both, or neither')
     if not self.discard: return
     _check(getattr(forgetting, 'name', None) == 'forgetting', f'{forgetting!r} are no forgetting counts', 'give the Difficulty named "forgetting"')
-    _check(forgetting.data == real.train.identity and len(forgetting.scores) == len(real.train), 'the forgetting counts are of other images', 'count them on these')
+    _check(forgetting.data_id == real.train.identity and len(forgetting.scores) == len(real.train), 'the forgetting counts are of other images', 'count them on these')
     _check(bool((forgetting.scores >= 0).all()) and getattr(forgetting, 'higher_is_harder', True), 'forgetting counts are 0 or more, and more is harder', 'give the counts of a TrainingLog')
     job = Job(self, real, experts, forgetting, earlier)
     for i in range(job.first, job.last):

@@ -8,6 +8,9 @@ import re
 from pathlib import Path
 
 BUDGETS = {
+    'methods/22_ccfs': {
+        'epochs=25, batch=32': 'epochs=3, batch=32',
+        'repeats=3)': 'repeats=1)'},
 }
 
 
