@@ -17,7 +17,6 @@ from ..core.config import known, to_config
 from ..core.run import Event, Method, versions
 from ..data.images import DistilledSet, check_classes, stratified
 from ..data.load import RealData
-from ..data.spaces import make_space
 from .difficulty import Difficulty, true_logit, true_margin
 from ..train.evaluate import protocol, teach
 from ..train.nets import check_net, make_net
@@ -327,8 +326,7 @@ class Selection:
         self.state = state
         self.device = pick_device(method.device)
         self.teacher = teacher.to(self.device)
-        self.train = real.train.to(self.device)
-        self.space = make_space('channels', real.train, self.device)
+        self.train = Examples.of(real.train, self.device)
         self.labels = real.train.labels.cpu()
         self.classes = len(real.classes)
         self.protocol = protocol(method.protocol, real)
@@ -341,24 +339,24 @@ class Selection:
         if 'teacher' not in self.pieces: self.pieces['teacher'] = teacher_answers(self.teacher, self.train).short()
         self.teacher_right = self.pieces['teacher'].long() == self.labels
 
-# %% ../../nbs/methods/22_ccfs.ipynb #68ffaa4a
+# %% ../../nbs/methods/22_ccfs.ipynb #9ccd2aed
 def first_of_each(small: DistilledSet, n: int, classes: int) -> DistilledSet: # a set; images a class; number of classes
     "The first `n` images of each class, class by class"
     return small.take(torch.cat([(small.labels == c).nonzero().flatten()[:n] for c in range(classes)]))
 
-def teacher_answers(teacher: Teacher, images) -> Tensor: # an `ImageSet` of real images
+def teacher_answers(teacher: Teacher, train: Examples) -> Tensor: # the real training images
     "The class that the `teacher` gives each image, (N,). Refuses a teacher that knows nothing of these labels."
-    answers = teacher.logits(images.images).argmax(1).cpu()
-    share = (answers == images.labels.cpu()).float().mean().item()
+    answers = teacher.logits(train.images).argmax(1).cpu()
+    share = (answers == train.labels.cpu()).float().mean().item()
     check(
-        share >= min(.5, 2 / len(images.classes)),
+        share >= min(.5, 2 / len(teacher.classes)),
         f'the teacher is right on {share:.1%} of the real training images',
         'its classes may be in another order than their names say, or it was trained on other data: '
         'squeeze one on these',
     )
     return answers
 
-# %% ../../nbs/methods/22_ccfs.ipynb #a8cebfc9
+# %% ../../nbs/methods/22_ccfs.ipynb #596b6096
 @patch
 def taken(self: Selection, before: int | None = None) -> Tensor: # a phase, from 0; None: all so far
     "Indices of the images chosen in phases `before` that one, in their order"
@@ -386,7 +384,7 @@ def examples(self: Selection, j: int) -> Examples:
     if self.distilled is not None:
         images = torch.cat([self.distilled.images.to(self.device), images])
         labels = torch.cat([self.distilled.labels.to(self.device), labels])
-    return Examples(images, labels, self.space, self.train.flips)
+    return replace(self.train, images=images, labels=labels)
 
 # %% ../../nbs/methods/22_ccfs.ipynb #8377811e
 @patch
@@ -432,7 +430,7 @@ def train_filter(self: Selection, j: int):
 @patch
 def logits(self: Selection, net, images: Tensor) -> Tensor:
     "Logits of a filter (`net`) for unaugmented `images`, (N, classes) on the CPU"
-    return predict(net, images.to(self.device), self.space, self.protocol.recipe.precision).cpu()
+    return predict(net, images.to(self.device), self.train.space, self.protocol.recipe.precision).cpu()
 
 @patch
 def accuracies(self: Selection, net, answers: Tensor) -> dict: # a filter; (N,) the class it gives each training image
