@@ -115,23 +115,20 @@ def part(self: Difficulty,
     about = dict(self.about, part_of=self.data_id)
     return Difficulty(self.scores[indices], self.name, self.higher_is_harder, part.identity, about)
 
-# %% ../../nbs/methods/20_difficulty.ipynb #c90b5798
-register('input', 'difficulty', Input(
-    help="scores to select by: OUT/difficulty/aum of `ddnb squeeze --scores`, say [the filter's true-class logit]",
-    read=Difficulty.load))
-register('input', 'forgetting', Input(
-    help='forgetting counts for --discard: OUT/difficulty/forgetting of `ddnb squeeze --scores`',
-    read=Difficulty.load))
+# %% ../../nbs/methods/20_difficulty.ipynb #58f713a8
+_INPUTS = {
+    'difficulty': "scores to select by: OUT/difficulty/aum of `ddnb squeeze --scores`, say [the filter's logits]",
+    'forgetting': 'forgetting counts for --discard: OUT/difficulty/forgetting of `ddnb squeeze --scores`',
+}
+for _name, _help in _INPUTS.items(): register('input', _name, Input(_help, Difficulty.load))
 
-# %% ../../nbs/methods/20_difficulty.ipynb #f4c2fb06
+# %% ../../nbs/methods/20_difficulty.ipynb #78532bae
 @dataclass(frozen=True)
 class Score:
     "What can be measured of each image, and which way it grows"
     help: str               # its definition
     higher_is_harder: bool  # which way the score grows
     early: bool = False     # a mean over the first epochs only, not over the whole run
-
-SCORES = registered('score')
 
 register('score', 'forgetting', Score('times the image went from right to wrong', True))
 register('score', 'aum', Score('z_y − max over the other classes', False))
@@ -142,6 +139,7 @@ register('score', 'confidence', Score('highest probability', False))
 register('score', 'entropy', Score('entropy of the probabilities', True))
 register('score', 'loss', Score('−log p_y', True))
 register('score', 'logit', Score('z_y', False))
+SCORES = registered('score')
 
 # %% ../../nbs/methods/20_difficulty.ipynb #e306884a
 def true_logit(z: Tensor, y: Tensor) -> Tensor: # (B, K) logits, (B,) labels

@@ -178,8 +178,6 @@ class Rule:
     score: str = ''        # the name of a score, 'any', or '' for none
     features: bool = False # the inputs of a teacher's last layer?
 
-SELECTIONS = registered('selection')
-
 register('selection', 'random', Rule(pick_random))
 register('selection', 'easiest', Rule(pick_easiest, 'any'))
 register('selection', 'hardest', Rule(pick_hardest, 'any'))
@@ -195,6 +193,7 @@ register('selection', 'herding', Rule(pick_herding, features=True))
 register('selection', 'k-center', Rule(pick_k_center, features=True))
 register('selection', 'moderate', Rule(pick_moderate, features=True))
 register('selection', 'd2', Rule(pick_d2, 'any', features=True))
+SELECTIONS = registered('selection')
 
 # %% ../../nbs/methods/21_select.ipynb #3cfa5565
 def select(name: str,                      # a name of `SELECTIONS`

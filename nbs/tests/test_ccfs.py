@@ -22,7 +22,11 @@ from ddnb.train.train import Teacher, squeeze
 from ddnb.view.plots_ccfs import median_places, where_plot
 
 START = '''
-import os, signal, sys
+import functools
+import os
+import signal
+import sys
+from pathlib import Path
 from ddnb.core.run import Run
 from ddnb.methods.ccfs import CCFS
 from ddnb.methods.difficulty import Difficulty
@@ -31,13 +35,20 @@ from ddnb.data.load import load
 from ddnb.train.train import Teacher
 
 inputs, out, *last = sys.argv[1:]
-Run.checkpoint_every, Run.record_every = .15, 0.
+Run.checkpoint_every = .15
+Run.record_every = 0.
+log = Path(out)/'events.jsonl'
+stream = CCFS.stream
 
-def record(run, event, must=False, record=Run._record):
-    if last and any(last[0] in e['note'] for e in run.events): os.kill(os.getpid(), signal.SIGKILL)
-    record(run, event, must)
+@functools.wraps(stream)
+def stream_until_killed(*args, **kwargs):
+    events = stream(*args, **kwargs)
+    while True:
+        try: yield next(events)
+        except StopIteration as end: return end.value
+        if last and last[0] in log.read_text(): os.kill(os.getpid(), signal.SIGKILL)
 
-Run._record = record
+CCFS.stream = stream_until_killed
 small = DistilledSet.load(f'{inputs}/small')
 teacher = Teacher.load(f'{inputs}/teacher')
 hard = Difficulty.load(f'{inputs}/hard')
@@ -74,18 +85,6 @@ def teacher(inputs): return Teacher.load(inputs/'teacher')
 def aum(inputs): return Difficulty.load(inputs/'hard')
 
 
-def quick(**changes):
-    "A CCFS of two epochs a filter"
-    return CCFS(**dict(ipc=4, alpha=.5, phases=2, protocol='ccfs(epochs=2)', device='cpu', seed=0) | changes)
-
-
-def killed(inputs, out, last):
-    "A run that kills itself at the first event after the one that says `last`"
-    done = subprocess.run([sys.executable, '-c', START, inputs, out, last], capture_output=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    assert Run.open(out).state == 'interrupted' and not (out/'result').exists()
-
-
 @pytest.fixture(scope='module')
 def whole(inputs, tmp_path_factory):
     "The run that nobody disturbs"
@@ -94,24 +93,45 @@ def whole(inputs, tmp_path_factory):
     return out
 
 
+def killed(inputs, out, last):
+    "A run that kills itself at the first event after the one whose note says `last`"
+    done = subprocess.run([sys.executable, '-c', START, inputs, out, last], capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert Run.open(out).state == 'interrupted'
+    assert not (out/'result').exists()
+
+
+LAST_NOTES = dict(between='phase 1 of 2: chose', inside='phase 2 of 2, filter: epoch 3')
+
+
 @pytest.mark.faults
-@pytest.mark.parametrize('last', ['phase 1 of 2: chose', 'phase 2 of 2, filter: epoch 3'], ids=['between', 'inside'])
+@pytest.mark.parametrize('last', LAST_NOTES.values(), ids=LAST_NOTES)
 def test_a_killed_run_chooses_the_same_images(inputs, whole, tmp_path, last):
-    killed(inputs, tmp_path/'cut', last)
-    done, undisturbed = resume(tmp_path/'cut').result(), Run.open(whole).result()
+    cut = tmp_path/'cut'
+    killed(inputs, cut, last)
+    done = resume(cut).result()
+    undisturbed = Run.open(whole).result()
+    phases = done.provenance['selection']
     assert torch.equal(done.real_index, undisturbed.real_index)
-    assert done.provenance['selection'] == undisturbed.provenance['selection']
+    assert phases == undisturbed.provenance['selection']
+
     images = 'result/images.safetensors'
-    assert (tmp_path/'cut'/images).read_bytes() == (whole/images).read_bytes()
-    ends = [e for e in Run.open(tmp_path/'cut').events if 'funnel' in e]
+    assert (cut/images).read_bytes() == (whole/images).read_bytes()
+    ends = [e for e in Run.open(cut).events if 'funnel' in e]
     assert [e['phase'] for e in ends] == [1, 2]
-    assert [e['all'] for e in ends] == [r['all'] for r in done.provenance['selection']]
+    assert [e['all'] for e in ends] == [phase['all'] for phase in phases]
 
 
 def test_the_end_of_a_phase_is_an_event_and_a_checkpoint(whole):
     ends = [e for e in Run.open(whole).events if 'funnel' in e]
-    assert len(ends) == 2 and all((whole/e['preview']).exists() for e in ends)
+    assert len(ends) == 2
+    assert all((whole/e['preview']).exists() for e in ends)
     assert {p.stem for p in (whole/'pieces').glob('*')} == {'teacher', 'phase01-answers', 'phase02-answers'}
+
+
+def quick(**changes):
+    "A CCFS of two epochs a filter"
+    return CCFS(**dict(ipc=4, alpha=.5, phases=2, protocol='ccfs(epochs=2)', device='cpu', seed=0) | changes)
 
 
 def test_ccfs_is_a_method_that_comes_back_from_its_configuration():
@@ -208,15 +228,23 @@ def test_a_perfect_filter_leaves_nothing_to_choose(monkeypatch, real, small, tea
     assert set(record['reasons']) == {2} and record['need'] == [2] * 10 and record['candidates'] == [0] * 10
 
 
-def test_odd_budgets(real, small, teacher, aum):
+def test_more_phases_than_real_images_of_a_class(real, small, teacher, aum):
     few = quick(ipc=2, alpha=.5, phases=3).make(small, teacher, real, aum)
     assert len(few) == 20
     assert len(few.provenance['selection']) == 1  # one real image a class: two phases have nothing to do
-    alone = quick(ipc=2, alpha=0., first='easiest').make(None, teacher, real, aum)
-    assert len(alone) == 20 and (alone.source == 'real').all() and alone.stage.unique().tolist() == [1, 2]
+
+
+def test_no_distilled_image_at_all(real, teacher, aum):
+    method = quick(ipc=2, alpha=0., phases=2, first='easiest')  # the first filter learns the easiest
+    alone = method.make(None, teacher, real, aum)
+    assert len(alone) == 20
+    assert (alone.source == 'real').all()
+    assert alone.stage.unique().tolist() == [1, 2]
+
+
+def test_phases_count_on_from_the_stages_of_the_distilled(real, small, teacher, aum):
     staged = DistilledSet(small.images, small.labels, small.classes, stage=torch.arange(20) % 2)
-    mixed = quick(ipc=3, alpha=2/3, phases=1).make(staged, teacher, real, aum)
-    assert mixed.stage.unique().tolist() == [0, 1, 2]  # phases count on from the stages of the distilled
+    assert quick(ipc=3, alpha=2 / 3, phases=1).make(staged, teacher, real, aum).stage.unique().tolist() == [0, 1, 2]
 
 
 def test_a_phase_comes_back_from_its_record(real, small, teacher):
@@ -230,13 +258,10 @@ def test_a_phase_comes_back_from_its_record(real, small, teacher):
     assert again.phases == dict(enumerate(phases))
 
 
-def test_a_filter_trains_without_waiting_for_the_host(real, small, teacher):
-    "On the device 'meta' no number can be read back"
+def test_a_filter_takes_the_planned_steps(real, small, teacher):
     state = {'pieces': {'teacher': real.train.labels.short()}}
     selection = Selection(quick(device='meta'), small, teacher, real, None, state)
-    events = list(selection.train_filter(0))
-    assert len(events) == selection.planned_steps(0) - 1
-    assert all(e.scalars['loss'].device.type == 'meta' for e in events)
+    assert len(list(selection.train_filter(0))) == selection.planned_steps(0) - 1  # the last one is the choice
 
 
 @pytest.fixture(scope='module')
@@ -277,24 +302,37 @@ def test_the_median_image_of_a_class_has_the_score_nearest_to_the_median(extreme
     assert abs(found - np.median(scores)) == np.abs(scores - np.median(scores)).min()
 
 
-def test_the_published_scores_load_and_agree(pack, data_folder):
-    train, folder = load('cifar10', root=data_folder('cifar-10-batches-py')).train, pack/'difficulty-scores'
-    forgetting = published(folder/'forgetting_CIFAR10.npy', train)
-    cscore = published(folder/'cscores_CIFAR10.npz', train)
+@pytest.fixture
+def cifar10(data_folder): return load('cifar10', root=data_folder('cifar-10-batches-py')).train
+
+
+def test_the_published_scores_load_and_agree(pack, cifar10):
+    forgetting = published(pack/'difficulty-scores/forgetting_CIFAR10.npy', cifar10)
+    cscore = published(pack/'difficulty-scores/cscores_CIFAR10.npz', cifar10)
     assert abs(spearman(forgetting, cscore) - .845) < .002  # turned so that both grow with difficulty
-    assert int((forgetting.scores == 0).sum()) == 7399 and abs(float(forgetting.scores.mean()) - 5.09) < .01
-    part = train.take(torch.arange(500, 700))
-    of_part = published(folder/'forgetting_CIFAR10.npy', part)
-    assert torch.equal(of_part.scores, forgetting.part(train, part).scores)
-    easy = select('easiest', train, 20, cscore)
-    assert float(cscore.scores[easy].min()) > .7 and train.labels[easy].bincount().tolist() == [20] * 10
-    shuffled = train.take(torch.randperm(len(train), generator=torch.Generator().manual_seed(0)))
+    assert int((forgetting.scores == 0).sum()) == 7399
+    assert abs(float(forgetting.scores.mean()) - 5.09) < .01
+
+    easy = select('easiest', cifar10, 20, cscore)
+    assert float(cscore.scores[easy].min()) > .7
+    assert cifar10.labels[easy].bincount().tolist() == [20] * 10
+
+
+def test_published_scores_follow_a_part_of_the_data(pack, cifar10):
+    file = pack/'difficulty-scores/forgetting_CIFAR10.npy'
+    part = cifar10.take(torch.arange(500, 700))
+    assert torch.equal(published(file, part).scores, published(file, cifar10).part(cifar10, part).scores)
+
+
+def test_published_scores_follow_another_order(pack, cifar10):
+    file = pack/'difficulty-scores/forgetting_CIFAR10.npy'
+    forgetting = published(file, cifar10)
+    shuffled = cifar10.take(torch.randperm(len(cifar10), generator=torch.Generator().manual_seed(0)))
     with pytest.raises(InputError, match='another order'): forgetting.check_data(shuffled)
-    of_shuffled = published(folder/'forgetting_CIFAR10.npy', shuffled)
-    assert torch.equal(of_shuffled.scores, forgetting.scores[shuffled.index])  # its index says which image is which
+    here = published(file, shuffled)  # its index says which image is which
+    assert torch.equal(here.scores, forgetting.scores[shuffled.index])
 
 
-def test_published_scores_of_other_classes_are_refused(pack, data_folder):
-    train = load('cifar10', root=data_folder('cifar-10-batches-py')).train
-    for name in set(PUBLISHED) - {'forgetting_CIFAR10.npy', 'cscores_CIFAR10.npz'}:
-        with pytest.raises(InputError, match='10 classes of cifar10'): published(pack/'difficulty-scores'/name, train)
+@pytest.mark.parametrize('name', sorted(set(PUBLISHED) - {'forgetting_CIFAR10.npy', 'cscores_CIFAR10.npz'}))
+def test_published_scores_of_other_classes_are_refused(pack, cifar10, name):
+    with pytest.raises(InputError, match='10 classes of cifar10'): published(pack/'difficulty-scores'/name, cifar10)
