@@ -7,32 +7,51 @@ __all__ = ['WIDTH', 'LEFT', 'RIGHT', 'brief', 'ticks', 'Line', 'Band', 'place', 
            'interval', 'bin_width', 'histogram', 'boxes_over', 'centres', 'heat']
 
 # %% ../../nbs/view/00_charts.ipynb #d174515c
-import bisect, math
+import bisect
+import math
 from dataclasses import dataclass
-import numpy as np, torch
+
+import numpy as np
+import torch
 from PIL import Image
+
 from ..core.basics import escape, png_uri, tiles
-from .plots import AMBER, BLUE, GREY, VIOLET # for the panels too
+from .plots import AMBER, BLUE, GREY, VIOLET  # for the panels too
 
 # %% ../../nbs/view/00_charts.ipynb #368d0314
 def brief(v: float) -> str: # any number
     "`v` with three digits: '0.0312', '4.87', '58.2', '1,234'"
-    if v == 0 or not math.isfinite(v): return '0' if v == 0 else '–'
-    if abs(v) >= 100: return f'{v:,.0f}' if abs(v) < 1e6 else f'{v:.1e}'
-    return f'{v:.3g}' if abs(v) >= 1e-4 else f'{v:.0e}'
+    if not math.isfinite(v): return '–'
+    if v == 0: return '0'
+    if abs(v) >= 1e6: return f'{v:.1e}'
+    if abs(v) >= 100: return f'{v:,.0f}'
+    if abs(v) >= 1e-4: return f'{v:.3g}'
+    return f'{v:.0e}'
 
-def ticks(lo: float, hi: float, log: bool = False, most: int = 4) -> list: # range of the axis; powers of ten?; how many at most
+def ticks(lo: float,         # range of the axis
+          hi: float,         # its upper end
+          log: bool = False, # powers of ten?
+          most: int = 4      # how many at most
+          ) -> list:
     "Round numbers in [lo, hi]"
-    if log:
-        steps = [m * 10.**k for k in range(math.floor(math.log10(lo)), math.ceil(math.log10(hi)) + 1) for m in (1, 2, 5)]
-        inside = [v for v in steps if lo * .999 <= v <= hi * 1.001]
-        tens = inside[next((i for i, v in enumerate(inside) if abs(math.log10(v) - round(math.log10(v))) < 1e-6), 0)::3]
-        if len(inside) > most and len(tens) > 1: return tens[::-(-len(tens) // most)]
-        return inside[::-(-len(inside) // most)] if inside else [lo, hi]
+    if log: return _log_ticks(lo, hi, most)
     raw = (hi - lo) / most or 1
     unit = 10 ** math.floor(math.log10(raw))
     each = next(unit * m for m in (1, 2, 5, 10) if unit * m >= raw)
-    return [round(k * each, 10) for k in range(math.ceil(lo / each - 1e-9), math.floor(hi / each + 1e-9) + 1)]
+    first, last = math.ceil(lo / each - 1e-9), math.floor(hi / each + 1e-9)
+    return [round(k * each, 10) for k in range(first, last + 1)]
+
+def _log_ticks(lo, hi, most) -> list:
+    "Some of 1, 2, 5, 10, 20, 50 … in [lo, hi]; powers of ten alone where there are many"
+    exponents = range(math.floor(math.log10(lo)), math.ceil(math.log10(hi)) + 1)
+    candidates = [m * 10.**k for k in exponents for m in (1, 2, 5)]
+    inside = [v for v in candidates if lo * .999 <= v <= hi * 1.001]
+    if not inside: return [lo, hi]
+    is_power = lambda v: abs(math.log10(v) - round(math.log10(v))) < 1e-6
+    first = next((i for i, v in enumerate(inside) if is_power(v)), 0)
+    powers = inside[first::3]
+    values = powers if len(inside) > most and len(powers) > 1 else inside
+    return values[::-(-len(values) // most)]
 
 # %% ../../nbs/view/00_charts.ipynb #af8d951b
 @dataclass
@@ -53,10 +72,18 @@ class Band:
     points: list  # (x, low, high), by x
     colour: str = BLUE
 
-WIDTH, LEFT, RIGHT = 416, 44, 102 # pixels: a chart, the numbers at its left, the names at its right
+WIDTH = 416 # pixels of a chart
+LEFT = 44   # pixels for the numbers at its left
+RIGHT = 102 # pixels for the names at its right
 
-def place(lo: float, hi: float, a: float, b: float, log: bool = False):
-    "The function that maps `[lo, hi]` to pixels `[a, b]`; `log`: by their logarithms"
+# %% ../../nbs/view/00_charts.ipynb #01c616bc
+def place(lo: float,         # range of the data
+          hi: float,         # its upper end
+          a: float,          # pixel of `lo`
+          b: float,          # pixel of `hi`
+          log: bool = False  # by their logarithms?
+          ):
+    "The function that maps `[lo, hi]` to pixels `[a, b]`"
     f = (lambda v: math.log10(max(v, 1e-300))) if log else float
     span = (f(hi) - f(lo)) or 1.
     return lambda v: round(a + (f(v) - f(lo)) / span * (b - a), 1)
@@ -70,72 +97,127 @@ def thin(points: list, most: int = 300) -> list: # in order; how many may stay
 _TEXT = 'font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-variant-numeric:tabular-nums'
 
 def _svg(width: float, height: float, parts: list, title: str) -> str:
-    return f'<svg role="img" aria-label="{escape(title)}" width="{width}" height="{height}" viewBox="0 0 {width} {height}" style="display:block;color:inherit;{_TEXT};font-size:11px" fill="currentColor">{"".join(parts)}</svg>'
+    return (f'<svg role="img" aria-label="{escape(title)}" width="{width}" height="{height}" '
+            f'viewBox="0 0 {width} {height}" style="display:block;color:inherit;{_TEXT};font-size:11px" '
+            f'fill="currentColor">{"".join(parts)}</svg>')
 
-def ink(colour: str) -> str: "A colour for text: drawn towards the page's own, so that it reads on light and dark ground"; return colour if colour == 'currentColor' else f'color-mix(in srgb,{colour} 78%,currentColor)'
+def ink(colour: str) -> str:
+    "A colour for text: drawn towards the page's own, so that it reads on light and dark ground"
+    return colour if colour == 'currentColor' else f'color-mix(in srgb,{colour} 78%,currentColor)'
 
-def text(x: float, y: float, said: str, anchor: str = 'start', colour: str = 'currentColor', weight: int = 400, faint: bool = False) -> str:
-    "A piece of text, `said`, in a chart, escaped. `x`, `y`, `anchor`: where, as SVG has it; `weight`: 400 plain, 600 bold; `faint`: paler."
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" style="fill:{ink(colour)}" font-weight="{weight}" opacity="{.65 if faint else 1}">{escape(said)}</text>'
+def text(x: float, y: float,           # where, in pixels
+         content: str,                 # what it says
+         anchor: str = 'start',        # which part of it is at x, as SVG has it
+         colour: str = 'currentColor',
+         weight: int = 400,            # 400 plain, 600 bold
+         faint: bool = False           # paler?
+         ) -> str:
+    "A piece of text in a chart, escaped"
+    return (f'<text x="{x}" y="{y}" text-anchor="{anchor}" style="fill:{ink(colour)}" font-weight="{weight}" '
+            f'opacity="{.65 if faint else 1}">{escape(content)}</text>')
 
-def shorten(name: str, most: int = 10) -> str: "`name` in at most `most` letters"; return name if len(name) <= most else name[:most - 1] + '…'
+def shorten(name: str, most: int = 10) -> str:
+    "`name` in at most `most` letters"
+    return name if len(name) <= most else name[:most - 1] + '…'
+
+# %% ../../nbs/view/00_charts.ipynb #816ce969
+def _rule(d: str, opacity: float) -> str: return f'<path d="{d}" stroke="currentColor" opacity="{opacity}"/>'
 
 def _axes(x, y, x_ticks, y_ticks, top, bottom, words: str | None) -> list:
     "Two thin axes with their numbers; `words` under the x axis, None leaves its numbers out"
     right = WIDTH - RIGHT
     out = [f'<path d="M{LEFT} {top}V{bottom}H{right}" fill="none" stroke="currentColor" opacity=".4"/>']
-    for v in y_ticks: out.append(f'<path d="M{LEFT - 3} {y(v)}h3" stroke="currentColor" opacity=".4"/>' + text(LEFT - 6, y(v) + 4, brief(v), 'end', faint=True))
-    for v in x_ticks if words is not None else (): out.append(f'<path d="M{x(v)} {bottom}v3" stroke="currentColor" opacity=".4"/>' + text(x(v), bottom + 15, brief(v), 'middle', faint=True))
+    for v in y_ticks:
+        out.append(_rule(f'M{LEFT - 3} {y(v)}h3', '.4'))
+        out.append(text(LEFT - 6, y(v) + 4, brief(v), 'end', faint=True))
+    if words is None: return out
+    for v in x_ticks:
+        out.append(_rule(f'M{x(v)} {bottom}v3', '.4'))
+        out.append(text(x(v), bottom + 15, brief(v), 'middle', faint=True))
     if words: out.append(text(right + 24, bottom + 15, words, faint=True))
     return out
 
 def _ends(lines: list, now: float | None, y, top: float, bottom: float) -> list:
     "Names and values beside the ends of the lines, at least 13 pixels apart"
-    seen = [(y(p[1]), l, p[1]) for l in lines if l.points and (p := l.at(now) if now is not None else l.points[-1]) and p[1] is not None]
+    ends = []
+    for line in lines:
+        if not line.points: continue
+        point = line.points[-1] if now is None else line.at(now)
+        if point and point[1] is not None: ends.append((y(point[1]), line, point[1]))
     out, low = [], top - 9
-    for i, (at, l, v) in enumerate(sorted(seen, key=lambda s: s[0])):
-        low = max(low + 13, min(at, bottom - 13 * (len(seen) - 1 - i)))
-        out.append(text(WIDTH - RIGHT + 8, low + 4, f'{shorten(l.name)} {brief(v)}', colour=l.colour, weight=600))
+    for i, (pixel, line, value) in enumerate(sorted(ends, key=lambda e: e[0])):
+        room_below = 13 * (len(ends) - 1 - i)
+        low = max(low + 13, min(pixel, bottom - room_below))
+        name = f'{shorten(line.name)} {brief(value)}'
+        out.append(text(WIDTH - RIGHT + 8, low + 4, name, colour=line.colour, weight=600))
     return out
 
 # %% ../../nbs/view/00_charts.ipynb #9f3449dd
+def _path(line: Line, x, y) -> str:
+    d, pen = [], 'M'
+    for px, py in thin(line.points):
+        if py is None: pen = 'M' # the line breaks
+        else:
+            d.append(f'{pen}{x(px)} {y(py)}')
+            pen = 'L'
+    return (f'<path d="{"".join(d)}" fill="none" stroke="{line.colour}" stroke-width="1.5" '
+            'stroke-linejoin="round"/>')
+
+def _area(band: Band, x, y) -> str:
+    upper = ' '.join(f'{x(p[0])},{y(p[2])}' for p in band.points)
+    lower = ' '.join(f'{x(p[0])},{y(p[1])}' for p in reversed(band.points))
+    return f'<polygon points="{upper} {lower}" fill="{band.colour}" opacity=".3"/>'
+
+def _dots(lines: list, now: float, x, y) -> list:
+    points = [(line, line.at(now)) for line in lines]
+    return [f'<circle cx="{x(p[0])}" cy="{y(p[1])}" r="3" fill="{line.colour}"/>'
+            for line, p in points if p and p[1] is not None]
+
+def _range(values: list, log: bool) -> tuple:
+    "From the smallest to the largest value, with room where they are the same"
+    lo, hi = (min(values), max(values)) if values else (0, 1)
+    if lo < hi: return lo, hi
+    return (lo / 2, hi * 2) if log else (lo - .5, hi + .5)
+
+# %% ../../nbs/view/00_charts.ipynb #25ec225d
 def chart(shapes: list,                 # `Line`s and `Band`s
           title: str,                   # the quantity, with its unit
           x: tuple,                     # range of the x axis, (first, last)
           y: tuple | None = None,       # range of the y axis; None: of the data
           log: bool = False,            # logarithmic y?
           now: float | None = None,     # the present point, a line through the chart
-          words: str | None = None,     # what x counts, under the last chart of a column; None: no numbers under this one
+          words: str | None = None,     # what x counts, under the last chart of a column; None: no numbers under it
           height: int = 112,            # pixels
           marks: tuple = ()             # x of thin upright rules: borders of stages
           ) -> str:
     "A chart as an `<svg>` element. All charts put the same x at the same pixel."
-    lines, bands = [s for s in shapes if isinstance(s, Line)], [s for s in shapes if isinstance(s, Band)]
-    values = [p[1] for l in lines for p in l.points if p[1] is not None] + [v for b in bands for p in b.points for v in p[1:]]
+    lines = [s for s in shapes if isinstance(s, Line)]
+    bands = [s for s in shapes if isinstance(s, Band)]
+    values = [p[1] for line in lines for p in line.points if p[1] is not None]
+    values += [v for b in bands for p in b.points for v in p[1:]]
     log = log and bool(values) and min(values) > 0
-    lo, hi = y or ((min(values), max(values)) if values else (0, 1))
-    if lo == hi: lo, hi = (lo / 2, hi * 2) if log else (lo - .5, hi + .5)
-    top, bottom = 24, height - (20 if words is not None else 6)
-    px, py = place(*x, LEFT, WIDTH - RIGHT), place(lo, hi, bottom - 2, top + 2, log)
-    out = [text(0, 12, title, weight=500)] + _axes(px, py, [v for v in ticks(*x) if x[0] != 1 or v == int(v)], ticks(lo, hi, log, 3), top, bottom, words) # what is counted from 1 comes whole
-    out += [f'<path d="M{px(m)} {top}V{bottom}" stroke="currentColor" opacity=".25"/>' for m in marks]
-    for b in bands:
-        there = ' '.join(f'{px(p[0])},{py(p[2])}' for p in b.points) + ' ' + ' '.join(f'{px(p[0])},{py(p[1])}' for p in reversed(b.points))
-        out.append(f'<polygon points="{there}" fill="{b.colour}" opacity=".3"/>')
-    for l in lines: out.append(_path(l, px, py))
-    if now is not None: out.append(f'<path d="M{px(now)} {top - 4}V{height if words is None else bottom}" stroke="currentColor" stroke-dasharray="2 2" opacity=".75"/>')
-    out += [f'<circle cx="{px(p[0])}" cy="{py(p[1])}" r="3" fill="{l.colour}"/>' for l in lines if now is not None and (p := l.at(now)) and p[1] is not None]
+    lo, hi = _range(y or values, log)
+    top, bottom = 24, height - (6 if words is None else 20)
+    px = place(*x, LEFT, WIDTH - RIGHT)
+    py = place(lo, hi, bottom - 2, top + 2, log)
+    x_ticks = [v for v in ticks(*x) if x[0] != 1 or v == int(v)] # what is counted from 1 comes whole
+    out = [text(0, 12, title, weight=500)]
+    out += _axes(px, py, x_ticks, ticks(lo, hi, log, 3), top, bottom, words)
+    out += [_rule(f'M{px(m)} {top}V{bottom}', '.25') for m in marks]
+    out += [_area(b, px, py) for b in bands]
+    out += [_path(line, px, py) for line in lines]
+    if now is not None:
+        foot = height if words is None else bottom
+        out.append(f'<path d="M{px(now)} {top - 4}V{foot}" stroke="currentColor" stroke-dasharray="2 2" '
+                   'opacity=".75"/>')
+        out += _dots(lines, now, px, py)
     return _svg(WIDTH, height, out + _ends(lines, now, py, top, bottom), title)
 
-def _path(l: Line, px, py) -> str:
-    d, pen = [], 'M'
-    for x, y in thin(l.points):
-        if y is None: pen = 'M'; continue
-        d.append(f'{pen}{px(x)} {py(y)}')
-        pen = 'L'
-    return f'<path d="{"".join(d)}" fill="none" stroke="{l.colour}" stroke-width="1.5" stroke-linejoin="round"/>'
-
 # %% ../../nbs/view/00_charts.ipynb #97bd5e0c
+def _bar(x: float, y: float, width: float, height: float, style: str, tip: str = '') -> str:
+    rect = f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{height:.1f}" {style}'
+    return f'{rect}><title>{tip}</title></rect>' if tip else f'{rect}/>'
+
 def bars(groups: dict,               # name → (values, colour); lists of one length
          title: str,
          start: list | None = None,  # outlines: the values at the first step
@@ -143,53 +225,90 @@ def bars(groups: dict,               # name → (values, colour); lists of one l
          words: str = '',            # what is counted along x
          height: int = 112) -> str:  # pixels
     "Values side by side as an `<svg>` element"
-    n, m = max((len(v) for v, _ in groups.values()), default=0), len(groups)
-    hi = top or max([*(x for v, _ in groups.values() for x in v), *(start or []), 1e-9])
+    start = start or []
+    n = max((len(values) for values, _ in groups.values()), default=0)
+    everything = [v for values, _ in groups.values() for v in values]
+    hi = top or max([*everything, *start, 1e-9])
     up, bottom, right = 24, height - 20, WIDTH - RIGHT
-    y, each = place(0, hi, bottom, up + 2), (right - LEFT) / max(n, 1)
+    y = place(0, hi, bottom, up + 2)
+    each = (right - LEFT) / max(n, 1)
     wide = max(1., min(28., each * .7))
     out = [text(0, 12, title, weight=500)] + _axes(None, y, (), ticks(0, hi, most=3), up, bottom, None)
     for i in range(n):
-        x0 = LEFT + i * each + (each - wide) / 2
-        if start and i < len(start): out.append(f'<rect x="{x0:.1f}" y="{y(start[i])}" width="{wide:.1f}" height="{bottom - y(start[i]):.1f}" fill="none" stroke="currentColor" opacity=".45"/>')
+        x = LEFT + i * each + (each - wide) / 2
+        if i < len(start):
+            outline = 'fill="none" stroke="currentColor" opacity=".45"'
+            out.append(_bar(x, y(start[i]), wide, bottom - y(start[i]), outline))
+        part = wide / len(groups)
         for k, (values, colour) in enumerate(groups.values()):
-            if i < len(values): out.append(f'<rect x="{x0 + k * wide / m:.1f}" y="{y(min(values[i], hi))}" width="{wide / m:.1f}" height="{bottom - y(min(values[i], hi)):.1f}" fill="{colour}"><title>{i + 1}: {brief(values[i])}</title></rect>')
-        if n <= 12 or i in (0, n - 1): out.append(text(LEFT + (i + .5) * each, bottom + 15, str(i + 1), 'middle', faint=True))
+            if i >= len(values): continue
+            upper = y(min(values[i], hi))
+            tip = f'{i + 1}: {brief(values[i])}'
+            out.append(_bar(x + k * part, upper, part, bottom - upper, f'fill="{colour}"', tip))
+        if n <= 12 or i in (0, n - 1):
+            out.append(text(LEFT + (i + .5) * each, bottom + 15, str(i + 1), 'middle', faint=True))
     out.append(text(right + 24, bottom + 15, words, faint=True))
-    out += [text(right + 8, up + 12 + 13 * k, shorten(name, 16), colour=colour, weight=600) for k, (name, (_, colour)) in enumerate(groups.items()) if m > 1]
+    if len(groups) > 1:
+        for k, (name, (_, colour)) in enumerate(groups.items()):
+            out.append(text(right + 8, up + 12 + 13 * k, shorten(name, 16), colour=colour, weight=600))
     return _svg(WIDTH, height, out, title)
 
 # %% ../../nbs/view/00_charts.ipynb #8d0962bf
-def interval(mean: float, std: float, top: float, colour: str = BLUE, rule: float | None = None, width: int = 150, height: int = 24) -> str: # the scale goes from 0 to `top`; rule: where the control stands
+def interval(mean: float,
+             std: float,
+             top: float,                 # the scale goes from 0 to this
+             colour: str = BLUE,
+             rule: float | None = None,  # where the control stands
+             width: int = 150,           # pixels
+             height: int = 24) -> str:   # pixels
     "A mean and its spread as an `<svg>` element"
-    x, y = place(0, top or 1, 6, width - 6), height / 2
-    out = [f'<path d="M6 {y}H{width - 6}" stroke="currentColor" opacity=".15"/>']
-    if rule is not None: out.append(f'<path d="M{x(rule)} 4V{height - 4}" stroke="{AMBER}" stroke-width="1.5"/>')
-    out.append(f'<g style="color:{colour}"><path d="M{x(max(mean - std, 0))} {y}H{x(min(mean + std, top))}" stroke="currentColor" stroke-width="2"/><circle cx="{x(mean)}" cy="{y}" r="3.5"/></g>')
-    return _svg(width, height, out, f'{brief(mean)} ± {brief(std)}' + (f', control {brief(rule)}' if rule is not None else ''))
+    x = place(0, top or 1, 6, width - 6)
+    y = height / 2
+    out = [_rule(f'M6 {y}H{width - 6}', '.15')]
+    title = f'{brief(mean)} ± {brief(std)}'
+    if rule is not None:
+        out.append(f'<path d="M{x(rule)} 4V{height - 4}" stroke="{AMBER}" stroke-width="1.5"/>')
+        title += f', control {brief(rule)}'
+    low, high = x(max(mean - std, 0)), x(min(mean + std, top))
+    out.append(f'<g style="color:{colour}"><path d="M{low} {y}H{high}" stroke="currentColor" stroke-width="2"/>'
+               f'<circle cx="{x(mean)}" cy="{y}" r="3.5"/></g>')
+    return _svg(width, height, out, title)
 
 # %% ../../nbs/view/00_charts.ipynb #f83e5588
-def bin_width(n: int) -> float: "Pixels of one of `n` bins"; return (WIDTH - RIGHT - LEFT) / n
+def bin_width(n: int) -> float:
+    "Pixels of one of `n` bins"
+    return (WIDTH - RIGHT - LEFT) / n
 
-def histogram(counts: list,         # of all, by bin
-              parts: dict,          # name → counts, stacked from below
-              edges: list,          # of the bins, one more than counts
-              title: str, words: str, height: int = 150, chosen: int | None = None, colour: str = AMBER) -> str: # chosen: a bin to mark
+def histogram(counts: list,              # of all, by bin
+              parts: dict,               # name → counts, stacked from below
+              edges: list,               # of the bins, one more than counts
+              title: str,
+              words: str,                # what is counted along x
+              height: int = 150,         # pixels
+              chosen: int | None = None, # a bin to mark
+              colour: str = AMBER) -> str:
     "Counts by bin as an `<svg>` element; a square root scale keeps small parts visible"
-    up, bottom, each, right = 24, height - 20, bin_width(len(counts)), WIDTH - RIGHT
-    root, back = lambda v: math.sqrt(max(v, 0)), max(max(counts, default=1), 1)
-    y = lambda v: round(bottom - root(v) / root(back) * (bottom - up - 2), 1)
-    box = lambda i, lo, hi, fill, strength: f'<rect x="{LEFT + i * each + .5:.1f}" y="{y(hi)}" width="{each - 1:.1f}" height="{max(0, y(lo) - y(hi)):.1f}" fill="{fill}" opacity="{strength:.2f}"/>'
-    out = [text(0, 12, title, weight=500)] + _axes(None, y, (), [v for v in ticks(0, back, most=2)], up, bottom, None)
+    up, bottom, right = 24, height - 20, WIDTH - RIGHT
+    each, most = bin_width(len(counts)), max(max(counts, default=1), 1)
+    def y(count): return round(bottom - math.sqrt(max(count, 0)) / math.sqrt(most) * (bottom - up - 2), 1)
+    def box(i, lo, hi, fill, strength):
+        style = f'fill="{fill}" opacity="{strength:.2f}"'
+        return _bar(LEFT + i * each + .5, y(hi), each - 1, max(0, y(lo) - y(hi)), style)
+    out = [text(0, 12, title, weight=500)] + _axes(None, y, (), ticks(0, most, most=2), up, bottom, None)
     out += [box(i, 0, c, GREY, .4) for i, c in enumerate(counts)]
     below = [0] * len(counts)
     for k, (name, part) in enumerate(parts.items()):
         strength = .35 + .65 * (k + 1) / len(parts)
         out += [box(i, below[i], below[i] + c, colour, strength) for i, c in enumerate(part) if c]
         below = [a + b for a, b in zip(below, part)]
-        out.append(f'<rect x="{right + 8}" y="{up + 13 * k}" width="9" height="9" fill="{colour}" opacity="{strength:.2f}"/>' + text(right + 21, up + 9 + 13 * k, shorten(name, 14)))
-    if chosen is not None: out.append(f'<rect x="{LEFT + chosen * each:.1f}" y="{up - 3}" width="{each:.1f}" height="{bottom - up + 3}" fill="none" stroke="currentColor"/>')
-    for i in (0, len(counts) // 2, len(counts)): out.append(text(round(LEFT + i * each, 1), bottom + 15, brief(edges[i]), 'middle', faint=True))
+        out.append(f'<rect x="{right + 8}" y="{up + 13 * k}" width="9" height="9" fill="{colour}" '
+                   f'opacity="{strength:.2f}"/>')
+        out.append(text(right + 21, up + 9 + 13 * k, shorten(name, 14)))
+    if chosen is not None:
+        frame = 'fill="none" stroke="currentColor"'
+        out.append(_bar(LEFT + chosen * each, up - 3, each, bottom - up + 3, frame))
+    for i in (0, len(counts) // 2, len(counts)):
+        out.append(text(round(LEFT + i * each, 1), bottom + 15, brief(edges[i]), 'middle', faint=True))
     out.append(text(right + 24, bottom + 15, words, faint=True))
     return _svg(WIDTH, height, out, title)
 
@@ -199,21 +318,34 @@ def boxes_over(image: torch.Tensor,      # (C, S, S), uint8 or floats in [0, 1]
                side: int = 224) -> str:  # pixels of the picture on the page
     "An image with boxes drawn over it, as an `<svg>` element; the mean box is thick"
     size = image.shape[-1]
-    src = png_uri(Image.fromarray(tiles(image[None], 1)))
     mean = [sum(v) / len(boxes) for v in zip(*boxes)] if boxes else [0, 0, size, size]
-    rect = lambda b, w: f'<rect x="{b[1]:.2f}" y="{b[0]:.2f}" width="{b[3]:.2f}" height="{b[2]:.2f}" fill="none" stroke="{AMBER}" vector-effect="non-scaling-stroke" stroke-width="{w}"/>'
-    inside = f'<image href="{src}" width="{size}" height="{size}" style="image-rendering:{"pixelated" if size < 96 else "auto"}"/>' + ''.join(rect(b, 1) for b in boxes) + rect(mean, 3)
-    return f'<svg role="img" aria-label="image with {len(boxes)} crops" width="{side}" height="{side}" viewBox="0 0 {size} {size}" style="display:block">{inside}</svg>'
+    def rect(box, width):
+        top, left, height, wide = box
+        return (f'<rect x="{left:.2f}" y="{top:.2f}" width="{wide:.2f}" height="{height:.2f}" fill="none" '
+                f'stroke="{AMBER}" vector-effect="non-scaling-stroke" stroke-width="{width}"/>')
+    src = png_uri(Image.fromarray(tiles(image[None], 1)))
+    rendering = 'pixelated' if size < 96 else 'auto'
+    picture = f'<image href="{src}" width="{size}" height="{size}" style="image-rendering:{rendering}"/>'
+    content = picture + ''.join(rect(b, 1) for b in boxes) + rect(mean, 3)
+    return (f'<svg role="img" aria-label="image with {len(boxes)} crops" width="{side}" height="{side}" '
+            f'viewBox="0 0 {size} {size}" style="display:block">{content}</svg>')
 
 def centres(boxes: list, size: int) -> np.ndarray: # (top, left, height, width) each; pixels along a side
     "How often boxes have their centre in each pixel, (size, size), 1 where most have"
-    seen = np.zeros((size, size))
-    for t, l, h, w in boxes: seen[min(size - 1, int(t + h / 2)), min(size - 1, int(l + w / 2))] += 1
-    return seen / max(1, seen.max())
+    counts = np.zeros((size, size))
+    for top, left, height, width in boxes:
+        row, column = int(top + height / 2), int(left + width / 2)
+        counts[min(size - 1, row), min(size - 1, column)] += 1
+    return counts / max(1, counts.max())
 
-def heat(values: np.ndarray, colour: str = AMBER, side: int = 224, label: str = 'heat map') -> str: # (H, W) in [0, 1]
+def heat(values: np.ndarray,         # (H, W) in [0, 1]
+         colour: str = AMBER,        # as '#d98e04'
+         side: int = 224,            # pixels of the picture on the page
+         label: str = 'heat map') -> str:
     "Values as the strength of one colour, as an `<img>` element"
     rgb = [int(colour[i:i + 2], 16) for i in (1, 3, 5)]
-    v = np.clip(values, 0, 1)
-    rgba = np.dstack([*(np.full(v.shape, c, np.uint8) for c in rgb), (v * 255).round().astype(np.uint8)])
-    return f'<img alt="{escape(label)}" src="{png_uri(Image.fromarray(rgba))}" style="width:{side}px;height:{side}px;image-rendering:pixelated;border:1px solid var(--jp-border-color2,#ccc);box-sizing:border-box">'
+    strength = (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
+    rgba = np.dstack([*(np.full(strength.shape, c, np.uint8) for c in rgb), strength])
+    return (f'<img alt="{escape(label)}" src="{png_uri(Image.fromarray(rgba))}" style="width:{side}px;'
+            f'height:{side}px;image-rendering:pixelated;border:1px solid var(--jp-border-color2,#ccc);'
+            'box-sizing:border-box">')

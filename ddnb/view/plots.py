@@ -4,26 +4,51 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'AMBER', 'VIOLET', 'GREY', 'INK', 'Plot', 'plot', 'show_image', 'schedule_plot', 'boxes_plot',
-           'formation_plot', 'grid_plot', 'name_ends', 'log_axis', 'loss_plot', 'scores_plot']
+           'formation_plot', 'grid_plot', 'name_rows', 'name_ends', 'log_axis', 'loss_plot', 'scores_plot']
 
 # %% ../../nbs/view/01_plots.ipynb #e8ae6501
-import io, re
+import io
+import re
 from base64 import b64decode, b64encode
-import numpy as np, torch
-from PIL import Image
+
+import numpy as np
+import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from PIL import Image
 from torch import Tensor
+
 from ..core.basics import check, seeded, tiles, to_bytes
 from ..data.views import bounds, random_boxes
 from ..train.evaluate import CONTROL, row_name
 
 # %% ../../nbs/view/01_plots.ipynb #db55bb34
-BLUE, AMBER, VIOLET, GREY = '#3b6fb6', '#d98e04', '#7b5ea7', '#8a8a8a' # synthetic, real, a second run in a comparison, all else
-INK = '#010203'
+BLUE = '#3b6fb6'   # synthetic
+AMBER = '#d98e04'  # real
+VIOLET = '#7b5ea7' # a second run in a comparison
+GREY = '#8a8a8a'   # all else
+INK = '#010203'    # a colour nobody uses: text and axes, until the page's own takes its place
 
+_STYLE = {'svg.fonttype': 'none', 'svg.hashsalt': 'ddnb', 'svg.image_inline': True, 'image.interpolation': 'nearest',
+          'font.family': 'sans-serif', 'font.size': 9, 'axes.titlesize': 9, 'axes.labelsize': 9,
+          'xtick.labelsize': 8, 'ytick.labelsize': 8}
+
+def _style():
+    "matplotlib's settings for our figures, as a context"
+    from matplotlib import rc_context
+    return rc_context(_STYLE)
+
+def _lighter(match) -> str:
+    "Photos of more than 50 kB as WebP instead of PNG: a notebook full of them stays small"
+    raw = b64decode(match[1])
+    if len(raw) < 50_000: return match[0]
+    out = io.BytesIO()
+    Image.open(io.BytesIO(raw)).save(out, 'WEBP', quality=80)
+    return 'data:image/webp;base64,' + b64encode(out.getvalue()).decode()
+
+# %% ../../nbs/view/01_plots.ipynb #4483a732
 class Plot(Figure):
     "A matplotlib Figure that shows itself as inline SVG in the page's own text colour"
     def svg(self) -> str:
@@ -31,47 +56,51 @@ class Plot(Figure):
         out = io.StringIO()
         self._plain()
         for ax in self.axes: ax.title.set_fontsize(9) # matplotlib forgets the size with every new title
-        with _quiet(): self.savefig(out, format='svg', transparent=True, bbox_inches='tight', metadata=dict(Date=None))
-        s = out.getvalue()
-        s = re.sub(r'<metadata>.*?</metadata>', '', s[s.index('<svg'):], flags=re.S).replace(INK, 'currentColor')
-        return re.sub(r'data:image/png;base64,([A-Za-z0-9+/=\s]+)', _lighter, s.replace('<image ', '<image style="image-rendering:pixelated" '))
+        with _style(): self.savefig(out, format='svg', transparent=True, bbox_inches='tight', metadata=dict(Date=None))
+        svg = out.getvalue()
+        svg = re.sub(r'<metadata>.*?</metadata>', '', svg[svg.index('<svg'):], flags=re.S)
+        svg = svg.replace(INK, 'currentColor').replace('<image ', '<image style="image-rendering:pixelated" ')
+        return re.sub(r'data:image/png;base64,([A-Za-z0-9+/=\s]+)', _lighter, svg)
+
     def png(self, dpi: int = 100) -> bytes: # dots per inch
         "The figure as PNG on white"
         out = io.BytesIO()
         self._plain()
-        with _quiet(): self.savefig(out, format='png', dpi=dpi, facecolor='white', bbox_inches='tight')
+        with _style(): self.savefig(out, format='png', dpi=dpi, facecolor='white', bbox_inches='tight')
         return out.getvalue()
+
     def _plain(self):
         "A dollar sign in a name is a dollar sign"
         for t in self.findobj(Text): t.set_parse_math(False)
+
     def _repr_html_(self): return f'<div style="max-width:100%">{self.svg()}</div>'
 
-def _lighter(found) -> str:
-    "Photos of more than 50 kB as WebP instead of PNG: a notebook full of them stays small"
-    raw = b64decode(found[1])
-    if len(raw) < 50_000: return found[0]
-    out = io.BytesIO()
-    Image.open(io.BytesIO(raw)).save(out, 'WEBP', quality=80)
-    return 'data:image/webp;base64,' + b64encode(out.getvalue()).decode()
-
-def _quiet():
-    from matplotlib import rc_context
-    return rc_context({'svg.fonttype': 'none', 'font.family': 'sans-serif', 'font.size': 9, 'axes.titlesize': 9, 'axes.labelsize': 9, 'xtick.labelsize': 8, 'ytick.labelsize': 8, 'svg.hashsalt': 'ddnb', 'image.interpolation': 'nearest', 'svg.image_inline': True})
-
-def plot(rows=1, columns=1, width=3., height=2., **options): # panels down and across; inches of one panel; options of matplotlib's `subplots`
-    "A `Plot` and its axes as an array (rows, columns), in the house style; width and height of one panel in inches"
-    with _quiet():
+# %% ../../nbs/view/01_plots.ipynb #cd9891cf
+def plot(rows: int = 1,      # panels down
+         columns: int = 1,   # panels across
+         width: float = 3.,  # inches of one panel
+         height: float = 2., # inches of one panel
+         **options           # of matplotlib's `subplots`
+         ):
+    "A `Plot` and its axes as an array (rows, columns), with thin axes and no frames"
+    with _style():
         fig = Plot(figsize=(columns * width, rows * height), layout='constrained')
         axes = fig.subplots(rows, columns, squeeze=False, **options)
-        for ax in axes.flat:
-            ax.spines[['top', 'right']].set_visible(False)
-            ax.spines[['left', 'bottom']].set(color=INK, linewidth=.6)
-            ax.tick_params(colors=INK, width=.6, length=3)
-            ax.title.set(color=INK, fontsize=9)
-            for a in (ax.xaxis, ax.yaxis): a.label.set_color(INK); a.set_major_locator(MaxNLocator(4))
+        for ax in axes.flat: _thin_axes(ax)
     return fig, axes
 
-def show_image(ax, image: Tensor, title=''): # (C, H, W), uint8 or floats in [0, 1]
+def _thin_axes(ax):
+    ax.spines[['top', 'right']].set_visible(False)
+    ax.spines[['left', 'bottom']].set(color=INK, linewidth=.6)
+    ax.tick_params(colors=INK, width=.6, length=3)
+    ax.title.set(color=INK, fontsize=9)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set_color(INK)
+        axis.set_major_locator(MaxNLocator(4))
+
+def show_image(ax,            # a matplotlib axes
+               image: Tensor, # (C, H, W), uint8 or floats in [0, 1]
+               title: str = ''):
     "An image in an axes: whole pixels, true colours, no frame"
     x = to_bytes(image).expand(3, -1, -1).permute(1, 2, 0).cpu().numpy()
     ax.imshow(x, interpolation='none')
@@ -83,12 +112,14 @@ def schedule_plot(schedules: dict,         # name → schedule
                   now: float | None = None # progress to mark, in [0, 1]
                   ) -> Plot:
     "Lower and upper bound of the crop's area over the run, one panel a schedule"
-    check(isinstance(schedules, dict), f'a {type(schedules).__name__} has no name', "schedule_plot({'cosine': cosine()})")
+    check(isinstance(schedules, dict), f'a {type(schedules).__name__} has no name',
+          "schedule_plot({'cosine': cosine()})")
     fig, axes = plot(1, len(schedules), 2.4, 1.7, sharey=True)
-    for ax, (name, s) in zip(axes[0], schedules.items()):
-        b, t = bounds(s, 100), np.linspace(0, 100, 100)
-        ax.fill_between(t, b[:, 0], b[:, 1], color=BLUE, alpha=.25, lw=0)
-        ax.plot(t, b[:, 0], color=BLUE, lw=1.4)
+    percent = np.linspace(0, 100, 100)
+    for ax, (name, schedule) in zip(axes[0], schedules.items()):
+        lower, upper = bounds(schedule, 100).T
+        ax.fill_between(percent, lower, upper, color=BLUE, alpha=.25, lw=0)
+        ax.plot(percent, lower, color=BLUE, lw=1.4)
         ax.set(title=name, xticks=[0, 50, 100], yticks=[0, .5, 1], ylim=(0, 1.03), xlabel='% of the run')
         if now is not None: ax.axvline(100 * now, color=INK, lw=.8, ls=':')
     axes[0, 0].set_ylabel('crop area, share of image')
@@ -102,84 +133,118 @@ def boxes_plot(image: Tensor,                   # (C, S, S), uint8 or floats in 
     "Centres of 400 random crops, and 30 and 10 of them as boxes, at several points of a schedule"
     size = image.shape[-1]
     fig, axes = plot(3, len(at), 1.5, 1.5)
-    for j, p in enumerate(at):
-        lo, hi = schedule(p)
-        b = random_boxes(torch.full((400,), float(lo)), torch.full((400,), float(hi)), size, seeded(seed, 'boxes', j)).float()
-        axes[0, j].scatter(b[:, 1] + b[:, 3] / 2, b[:, 0] + b[:, 2] / 2, s=3, color=BLUE, alpha=.4, lw=0, rasterized=True)
-        axes[0, j].set(xlim=(0, size), ylim=(size, 0), aspect='equal', xticks=[], yticks=[])
+    for j, progress in enumerate(at):
+        lo, hi = schedule(progress)
+        areas = torch.full((400,), float(lo)), torch.full((400,), float(hi))
+        boxes = random_boxes(*areas, size, seeded(seed, 'boxes', j)).float()
+        _centres(axes[0, j], boxes, size)
         axes[0, j].set_title(f'area {lo:.2f}–{hi:g}', color=INK, fontsize=9)
-        for row, n in ((1, 30), (2, 10)):
-            show_image(axes[row, j], image)
-            for top, left, h, w in b[:n].tolist(): axes[row, j].add_patch(Rectangle((left - .5, top - .5), w, h, fill=False, ec=AMBER, lw=.7, alpha=.8))
-    for ax, name in zip(axes[:, 0], ('centres of 400', '30 boxes', '10 boxes')): ax.text(-.12, .5, name, transform=ax.transAxes, rotation=90, ha='center', va='center', color=INK, fontsize=9)
+        for ax, n in ((axes[1, j], 30), (axes[2, j], 10)):
+            show_image(ax, image)
+            for top, left, height, width in boxes[:n].tolist():
+                style = dict(fill=False, ec=AMBER, lw=.7, alpha=.8)
+                ax.add_patch(Rectangle((left - .5, top - .5), width, height, **style))
+    for ax, name in zip(axes[:, 0], ('centres of 400', '30 boxes', '10 boxes')):
+        place = dict(transform=ax.transAxes, rotation=90, ha='center', va='center')
+        ax.text(-.12, .5, name, color=INK, fontsize=9, **place)
     return fig
 
+def _centres(ax, boxes: Tensor, size: int): # an axes; (N, 4); pixels along a side of the image
+    "The centre of each box as a dot"
+    x, y = boxes[:, 1] + boxes[:, 3] / 2, boxes[:, 0] + boxes[:, 2] / 2
+    ax.scatter(x, y, s=3, color=BLUE, alpha=.4, lw=0, rasterized=True)
+    ax.set(xlim=(0, size), ylim=(size, 0), aspect='equal', xticks=[], yticks=[])
+
 # %% ../../nbs/view/01_plots.ipynb #5f07d0d4
+def _nearest(recorded, wanted: int) -> int: return min(recorded, key=lambda step: abs(step - wanted))
+
 def formation_plot(runs: dict,       # name → {step: images (n, C, S, S)}
-                   steps=None,       # steps to show, the nearest recorded ones are taken; None: six, closer together early on
-                   indices=None       # which images; None: five, spread evenly
+                   steps=None,       # steps to show, the nearest recorded ones are taken; None: six, most of them early
+                   indices=None      # which images; None: five, spread evenly
                    ) -> Plot:
     "Some images of one or more runs at several steps of their formation"
-    check(isinstance(runs, dict) and all(isinstance(f, dict) for f in runs.values()), 'frames of runs come with names', "formation_plot({'recovered': run.frames()})")
-    longest = max(max(f) for f in runs.values())
+    check(isinstance(runs, dict) and all(isinstance(frames, dict) for frames in runs.values()),
+          'frames of runs come with names',
+          "formation_plot({'recovered': run.frames()})")
+    longest = max(max(frames) for frames in runs.values())
     steps = steps or [round(longest * q) for q in (0, .1, .25, .5, .75, 1)]
-    n = min(len(next(iter(f.values()))) for f in runs.values())
-    indices = list(indices) if indices is not None else [i * n // 5 for i in range(min(5, n))]
+    n = min(len(next(iter(frames.values()))) for frames in runs.values())
+    indices = [i * n // 5 for i in range(min(5, n))] if indices is None else list(indices)
     fig, axes = plot(len(runs), len(steps), .35 * len(indices) + .5, .62)
     for row, (name, frames) in zip(axes, runs.items()):
-        for ax, s in zip(row, steps):
-            near = min(frames, key=lambda t: abs(t - s))
-            strip = tiles(frames[near][indices], len(indices))
-            show_image(ax, torch.from_numpy(strip).permute(2, 0, 1), f'step {near}')
-        row[0].text(-.06, .5, name, transform=row[0].transAxes, rotation=0, ha='right', va='center', color=INK, fontsize=9)
+        for ax, wanted in zip(row, steps):
+            nearest = _nearest(frames, wanted)
+            strip = tiles(frames[nearest][indices], len(indices))
+            show_image(ax, torch.from_numpy(strip).permute(2, 0, 1), f'step {nearest}')
+        place = dict(transform=row[0].transAxes, rotation=0, ha='right', va='center')
+        row[0].text(-.06, .5, name, color=INK, fontsize=9, **place)
     return fig
 
 # %% ../../nbs/view/01_plots.ipynb #d87fe6aa
-def grid_plot(small, columns: int = 10, rows: int = 20, title: str = '') -> Plot: # a set with images, labels and classes; images a class and classes at most
+def grid_plot(small,             # a set with images, labels and classes
+              columns: int = 10, # images a class at most
+              rows: int = 20,    # classes at most
+              title: str = '') -> Plot:
     "The first images of each class, a class a row"
-    check(hasattr(small, 'labels'), f'a {type(small).__name__} is not a set of images', 'grid_plot(real.train), grid_plot(small)')
-    shown = range(min(rows, len(small.classes)))
-    picks = [(small.labels == c).nonzero().flatten()[:columns].cpu() for c in shown]
-    wide, size = max(1, max(len(p) for p in picks)), small.images.shape[-1]
-    zoom = max(1, 32 // size)
-    fig, axes = plot(1, 1, min(9., wide * (size * zoom + 1) / 72 + 1), len(picks) * (size * zoom + 1) / 72)
-    blank = torch.full_like(small.images[:1].cpu(), 255 if small.images.dtype == torch.uint8 else 1)
-    x = torch.cat([torch.cat([small.images[p].cpu(), blank.expand(wide - len(p), -1, -1, -1)]) for p in picks])
-    show_image(axes[0, 0], torch.from_numpy(tiles(x, wide)).permute(2, 0, 1), title)
-    for i, c in enumerate(shown): axes[0, 0].text(-2, i * (size + 1) + size / 2, small.classes[c][:18], ha='right', va='center', color=INK, fontsize=8)
+    check(hasattr(small, 'labels'), f'a {type(small).__name__} is not a set of images',
+          'grid_plot(real.train), grid_plot(small)')
+    classes = range(min(rows, len(small.classes)))
+    picks = [(small.labels == c).nonzero().flatten()[:columns].cpu() for c in classes]
+    size = small.images.shape[-1]
+    widest = max(1, max(len(p) for p in picks))
+    inches = (size * max(1, 32 // size) + 1) / 72 # of an image and the line beside it
+    fig, axes = plot(1, 1, min(9., widest * inches + 1), len(picks) * inches)
+    white = torch.full_like(small.images[:1].cpu(), 255 if small.images.dtype == torch.uint8 else 1)
+    lines = [torch.cat([small.images[p].cpu(), white.expand(widest - len(p), -1, -1, -1)]) for p in picks]
+    sheet = tiles(torch.cat(lines), widest)
+    show_image(axes[0, 0], torch.from_numpy(sheet).permute(2, 0, 1), title)
+    name_rows(axes[0, 0], [small.classes[c] for c in classes], size)
     return fig
 
+def name_rows(ax, names: list, size: int): # an axes with a sheet of images; class names; pixels along a side of an image
+    "Class names at the left of the rows of a sheet"
+    for i, name in enumerate(names):
+        y = i * (size + 1) + size / 2
+        ax.text(-2, y, name[:18], ha='right', va='center', color=INK, fontsize=8)
+
 # %% ../../nbs/view/01_plots.ipynb #0d418568
-def name_ends(ax, ends: list): # (x, y, name, colour) of the last point of each line
+def name_ends(ax, ends: list): # an axes; (x, y, name, colour) of the last point of each line
     "Name lines at their ends, in their own colours, moved apart where they would overlap"
-    y_of = lambda y: ax.transAxes.inverted().transform(ax.transData.transform((ax.get_xlim()[1], y)))[1]
+    def height(y): # as a share of the axes
+        pixels = ax.transData.transform((ax.get_xlim()[1], y))
+        return ax.transAxes.inverted().transform(pixels)[1]
     low = -1.
     for x, y, name, colour in sorted(ends, key=lambda e: e[1]):
-        low = max(low + .1, y_of(y))
-        ax.annotate(name, (x, y), (1.02, low), textcoords='axes fraction', color=colour, fontsize=8, va='center')
+        low = max(low + .1, height(y))
+        place = dict(textcoords='axes fraction', va='center')
+        ax.annotate(name, (x, y), (1.02, low), color=colour, fontsize=8, **place)
 
 def log_axis(ax): # that things were drawn on
     "A logarithmic y axis with few round numbers, written out"
     ax.set_yscale('log')
     low, high = ax.get_ylim()
-    ax.yaxis.set_major_locator(LogLocator(subs=(1,) if high / low > 1000 else (1, 3) if high / low > 30 else (1, 2, 5)))
+    digits = (1, 2, 5)
+    if high / low > 30: digits = (1, 3)
+    if high / low > 1000: digits = (1,)
+    ax.yaxis.set_major_locator(LogLocator(subs=digits))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f'{v:g}'))
     ax.yaxis.set_minor_formatter(NullFormatter())
 
-def loss_plot(runs: dict,                       # name → recorded events (dicts with step and the keys)
+# %% ../../nbs/view/01_plots.ipynb #d9768987
+def loss_plot(runs: dict,                       # name → recorded events (with step and the keys)
               keys: dict | None = None          # event key → title; None: cross-entropy and BatchNorm mismatch
               ) -> Plot:
     "Recorded scalars over steps, one panel a quantity, one line a run, named at its end"
     check(isinstance(runs, dict), f'a {type(runs).__name__} has no name', "loss_plot({'mine': run.events})")
     keys = keys or {'ce': 'cross-entropy of the crops', 'bn': 'BatchNorm mismatch'}
     fig, axes = plot(1, len(keys), 3.6, 2.)
-    for ax, (k, title) in zip(axes[0], keys.items()):
+    for ax, (key, title) in zip(axes[0], keys.items()):
         ends = []
         for (name, events), colour in zip(runs.items(), (BLUE, VIOLET, GREY, AMBER)):
-            rows = [(e['step'], e[k]) for e in events if k in e]
-            check(len(rows) > 0, f'no event of {name!r} has {k!r}', 'choose another key')
-            ax.plot(*zip(*rows), color=colour, lw=1.2)
-            ends.append((*rows[-1], name, colour))
+            points = [(e['step'], e[key]) for e in events if key in e]
+            check(len(points) > 0, f'no event of {name!r} has {key!r}', 'choose another key')
+            ax.plot(*zip(*points), color=colour, lw=1.2)
+            ends.append((*points[-1], name, colour))
         ax.set(title=title, xlabel='step')
         ax.margins(x=.02)
         log_axis(ax)
@@ -190,15 +255,20 @@ def loss_plot(runs: dict,                       # name → recorded events (dict
 def scores_plot(rows) -> Plot: # rows of `evaluate`
     "Accuracies with their spread, a panel a protocol, a line a set and student"
     protocols = list(dict.fromkeys(r['protocol'] for r in rows))
-    many = len({r['net'] for r in rows}) > 1
-    label = lambda r: row_name(r, rows) + (f', {r["net"]}' if many else '')
+    several_nets = len({r['net'] for r in rows}) > 1
+    def label(r): return row_name(r, rows) + (f', {r["net"]}' if several_nets else '')
     names = list(dict.fromkeys(label(r) for r in rows))
     fig, axes = plot(1, len(protocols), 3., 1. + .25 * len(names), sharey=True)
-    for ax, p in zip(axes[0], protocols):
-        for r in (r for r in rows if r['protocol'] == p):
-            y, colour = len(names) - names.index(label(r)), AMBER if r['name'] == CONTROL else BLUE
-            ax.plot(np.array(r['accuracies']) * 100, [y] * len(r['accuracies']), '|', color=colour, alpha=.6, ms=7)
-            ax.errorbar(r['mean'] * 100, y, xerr=r['std'] * 100, fmt='o', color=colour, ms=4, lw=1.2)
-        ax.set(title=f'{p} (n = {max(r["repeats"] for r in rows if r["protocol"] == p)})', xlabel='test accuracy, %', ylim=(.4, len(names) + .6))
+    for ax, protocol in zip(axes[0], protocols):
+        of_protocol = [r for r in rows if r['protocol'] == protocol]
+        for r in of_protocol: _dot_with_spread(ax, r, len(names) - names.index(label(r)))
+        repeats = max(r['repeats'] for r in of_protocol)
+        ax.set(title=f'{protocol} (n = {repeats})', xlabel='test accuracy, %', ylim=(.4, len(names) + .6))
         ax.set_yticks(range(len(names), 0, -1), names)
     return fig
+
+def _dot_with_spread(ax, r, y: float): # an axes; a row of `evaluate`; where it stands
+    colour = AMBER if r['name'] == CONTROL else BLUE
+    percent = np.array(r['accuracies']) * 100
+    ax.plot(percent, [y] * len(percent), '|', color=colour, alpha=.6, ms=7)
+    ax.errorbar(r['mean'] * 100, y, xerr=r['std'] * 100, fmt='o', color=colour, ms=4, lw=1.2)
