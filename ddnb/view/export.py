@@ -22,8 +22,8 @@ from .charts import LEFT, RIGHT, WIDTH, Line, chart
 def classes_of(run: Run) -> list:
     "Class names of a run's inputs, [] where none are kept"
     for name, entry in run.about.get('inputs', {}).items():
-        classes = entry.get('facts', {}).get('classes')
-        if classes: return classes
+        reference = entry.get('reference')
+        if isinstance(reference, dict) and reference.get('classes'): return reference['classes']
         for path in sorted((run.folder/'inputs'/name).glob('*.safetensors')):
             classes = load_tensors(path)[1].get('classes')
             if classes: return classes
@@ -184,7 +184,7 @@ def to_html(run: Run, path=None) -> Path: # a run; file to write, None: exports/
     write_text(path, _PAGE.format(
         title=escape(f'{method["class"].split(":")[-1]}: {run.folder.name}'),
         status=escape(f'{run.state} at step {run.last["step"]:,} of {run.last["total"]:,}'),
-        charts=_charts(run), last=len(events) - 1, total=last['total'],
+        charts=_charts(run, last), last=len(events) - 1, total=last['total'],
         settings=escape(json.dumps(method, indent=1, ensure_ascii=False)),
         frames=json.dumps([b64encode(png).decode() for png, _, _ in sheets]),
         rows=json.dumps(names).replace('<', '\\u003c'),
@@ -192,13 +192,13 @@ def to_html(run: Run, path=None) -> Path: # a run; file to write, None: exports/
         cell=sheets[-1][2], left=LEFT, plot=WIDTH - RIGHT - LEFT))
     return path
 
-def _charts(run: Run) -> str:
+def _charts(run: Run, last) -> str: # a run; the last of its records that is shown
     "Every recorded number over time, one chart under the other"
-    keys = [k for k, v in run.last.scalars.items() if isinstance(v, float)]
+    keys = [k for k, v in last.scalars.items() if isinstance(v, float)]
     def draw(key):
         points = [(e['step'], e[key]) for e in run.events if key in e]
         words = 'step' if key == keys[-1] else None
-        return chart([Line('', points)], key, (0, run.last['total']), log=True, words=words)
+        return chart([Line('', points)], key, (0, last['total']), log=True, words=words)
     return ''.join(map(draw, keys))
 
 # %% ../../nbs/view/04_export.ipynb #47f7b68d
