@@ -268,7 +268,7 @@ def _names(runs) -> list:
     return [f'{r.folder.parent.name}/{r.folder.name}' for r in runs]
 
 class Panel(Painted):
-    "A run, live or from its folder: controls, images, charts, one slider. Made by `Panel.of(run)`, `Panel.open(folder)`."
+    "A run, live or from its folder: controls, images, charts, one slider. See `Panel.of(run)`, `Panel.open(folder)`."
     kinds = {} # method's name → class of its panel
     titles = dict(loss='loss', ce='cross-entropy of the crops', bn='BatchNorm mismatch', lr='learning rate',
                   accuracy='test accuracy, share', train_loss='training loss')
@@ -420,7 +420,8 @@ def _export(self: Panel, name: str):
 # %% ../../nbs/view/11_panel.ipynb #778e8eb1
 def _in_jupyter() -> bool:
     "Is there a kernel that widgets can speak through?"
-    try: from IPython import get_ipython
+    try:
+        from IPython import get_ipython
     except ImportError: return False
     return hasattr(get_ipython(), 'kernel')
 
