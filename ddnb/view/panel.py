@@ -272,7 +272,8 @@ class Panel(Painted):
     kinds = {} # method's name → class of its panel
     titles = dict(loss='loss', ce='cross-entropy of the crops', bn='BatchNorm mismatch', lr='learning rate',
                   accuracy='test accuracy, share', train_loss='training loss')
-    asking = False # do the images carry hints?
+    asking = False  # do the images carry hints?
+    compares = True # can it show two runs?
 
     def __init_subclass__(cls, shows: tuple = ()):
         Panel.kinds.update({name: cls for name in shows})
@@ -280,6 +281,7 @@ class Panel(Painted):
     def __init__(self, *runs: Run, names: tuple = ()): # one run, or two to compare; () for their folders' names
         check(1 <= len(runs) <= 2, f'a panel shows one run or two, {len(runs)} were given',
               'compare more with RunsPanel(folder)')
+        check(len(runs) == 1 or self.compares, f'a {type(self).__name__} shows one run', 'open a panel for each')
         self.views = [RunView(r) for r in runs]
         self.names = list(names) or _names(runs)
         self.classes = [classes_of(r) for r in runs]
