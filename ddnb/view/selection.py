@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..core.basics import InputError, check, escape, load_tensors, patch, png_uri, tiles
+from ..core.basics import InputError, escape, load_tensors, patch, png_uri, tiles
 from ..core.config import find_class, load_state
 from ..core.run import Run
 from .charts import AMBER, BLUE, GREY, LEFT, Line, bin_width, brief, chart, histogram

@@ -12,7 +12,7 @@ import ipywidgets as W
 import torch
 from torch import Tensor
 
-from ..core.basics import check, escape, patch, to_unit
+from ..core.basics import escape, patch, to_unit
 from ..core.config import find_class
 from ..core.run import Record
 from ..methods.pdd import partition
