@@ -79,7 +79,7 @@ def test_a_run_keeps_its_pace_under_a_panel(tmp_path):
     panel = RecoveryPanel(run)
     draw, looks, ratios = panel.once, [], []
     painter = time.pthread_getcpuclockid(panel._thread.ident)
-    def steps(): return run.memory.get('at', 0)
+    def steps(): return run.memory.get('step', 0)
 
     def work():
         "A look, with its CPU time noted"
