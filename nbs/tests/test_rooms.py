@@ -1,40 +1,141 @@
-"The house: which module may import which, no pickle, and methods that run without notebook packages"
-import ast, re, subprocess, sys
+"The order of folders and notebooks, no pickle, methods that run without notebook packages, and a clean `ruff check`"
+import ast
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
-MODULES = {m[1]: nb.stem for nb in (ROOT/'nbs').glob('*.ipynb') if (m := re.search(r'"#\| default_exp (\w+)"', nb.read_text()))}
-SOURCES = {m: (ROOT/'ddnb'/f'{m}.py').read_text() for m in MODULES}
+FOLDERS = ['core', 'data', 'train', 'methods', 'view', 'app']  # each may use those before it
+NOTEBOOK_PACKAGES = {'ipywidgets', 'IPython', 'fastcore', 'nbdev', 'nbformat'}
 
-def imported(source):
-    "Names of the modules that a source imports, the last part of each (ddnb.data.images → images)"
-    found = set()
-    for n in ast.walk(ast.parse(source)):
-        if isinstance(n, ast.Import): found |= {a.name for a in n.names}
-        if isinstance(n, ast.ImportFrom): found.add(n.module.split('.')[-1] if n.level and n.module else n.module or '')
-    return found
 
-def test_rooms_use_only_earlier_rooms():
-    assert len(MODULES) > 10
-    late = [(m, o) for m, s in SOURCES.items() for o in imported(s) & set(MODULES) if MODULES[o] >= MODULES[m]]
-    assert len(imported(SOURCES['cda']) & set(MODULES)) > 3 # it does see the imports
-    assert not late, f'a room uses a later one: {late}'
+def exported_module(notebook):
+    "What a notebook's `default_exp` says, 'methods.cda', or ''"
+    line = re.search(r'"#\| default_exp ([\w.]+)', notebook.read_text(encoding='utf-8'))
+    return line[1] if line else ''
+
+
+NOTEBOOKS = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
+ROOMS = {m: p.relative_to(ROOT/'nbs').with_suffix('').as_posix() for p in NOTEBOOKS if (m := exported_module(p))}
+SOURCES = {m: (ROOT/'ddnb'/f'{m.replace(".", "/")}.py').read_text(encoding='utf-8') for m in ROOMS}
+PANELS = {m for m, room in ROOMS.items() if re.match(r'view/[12]\d_', room)}  # the modules with widgets
+
+
+def imports(source, module=''):
+    "Full names of the modules that a source imports, also inside functions: 'ddnb.data.images', 'torch'"
+    package = ['ddnb', *module.split('.')[:-1]]
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import): names |= {a.name for a in node.names}
+        if not isinstance(node, ast.ImportFrom): continue
+        parents = package[:len(package) - node.level + 1] if node.level else []
+        base = '.'.join([*parents, *filter(None, [node.module])])
+        names |= {base, *(f'{base}.{a.name}' for a in node.names)}  # `from . import run` names a module too
+    return names
+
+
+def used_modules(source, module):
+    "Which modules of the library a source imports, without the package's name: {'data.images', …}"
+    return {n.removeprefix('ddnb.') for n in imports(source, module)} & ROOMS.keys() - {module}
+
+
+def place(module):
+    "What is compared: the folder's place in `FOLDERS` and the notebook's number; `all` comes last"
+    folder, _, name = ROOMS[module].rpartition('/')
+    if not folder: return len(FOLDERS), 0
+    return FOLDERS.index(folder), int(name.split('_')[0])
+
+
+def uses_of_later_modules(sources):
+    "(module, the later one it uses) for sources by module"
+    return [(m, used) for m, source in sources.items() for used in used_modules(source, m) if place(used) >= place(m)]
+
+
+def test_modules_use_only_what_stands_before_them():
+    assert len(ROOMS) > 20
+    assert len(used_modules(SOURCES['methods.cda'], 'methods.cda')) > 3  # it does see the imports
+    assert not uses_of_later_modules(SOURCES)
+
+
+@pytest.mark.parametrize('module, line', [
+    ('core.run', 'from ..data.load import RealData'),          # a folder further down
+    ('data.images', 'def f():\n    import ddnb.train.nets'),   # also inside a function
+    ('core.basics', 'from .run import Run'),                   # a later notebook of the same folder
+    ('methods.cda', 'from ..all import *'),
+])
+def test_a_use_of_a_later_module_is_seen(module, line):
+    changed = {module: f'{SOURCES[module]}\n{line}\n'}
+    assert uses_of_later_modules(changed)
+
+
+def test_numbers_of_a_folder_differ():
+    numbered = [m for m in ROOMS if '/' in ROOMS[m]]
+    places = [place(m) for m in numbered]
+    assert len(set(places)) == len(places), sorted(ROOMS.values())
+
+
+def test_a_notebook_and_its_module_share_folder_and_name():
+    for module, room in ROOMS.items():
+        assert re.sub(r'(^|/)\d\d_', r'\1', room).replace('/', '.') == module
+
+
+def test_every_module_has_a_notebook():
+    modules = [p for p in (ROOT/'ddnb').rglob('*.py') if p.stem[0] != '_' and '.ipynb_checkpoints' not in p.parts]
+    assert sorted('.'.join(p.relative_to(ROOT/'ddnb').with_suffix('').parts) for p in modules) == sorted(ROOMS)
+
+
+def test_the_library_does_without_the_site():
+    "What builds the documentation is no part of the installed library"
+    site = {p.stem for p in (ROOT/'nbs/site').glob('*.py')}
+    assert {'build', 'reference'} <= site
+    assert not [(m, s) for m, source in SOURCES.items() for s in imports(source, m) & site]
+
+
+def test_only_panels_use_panels():
+    users = {m for m, source in SOURCES.items() if used_modules(source, m) & PANELS}
+    assert len(PANELS) > 5
+    assert not users - PANELS - {'all', 'app.cli'}
+
 
 def test_nothing_that_computes_needs_notebook_packages():
-    panels = {m for m, room in MODULES.items() if '31_panel' <= room < '33'} # the rooms with widgets
-    assert not [(m, o) for m, s in SOURCES.items() for o in imported(s) & panels if m not in panels | {'all', 'cli'}], 'only panels use panels'
-    bad = {m: found for m, s in SOURCES.items() if m not in panels | {'docs', 'site'} and (found := {i.split('.')[0] for i in imported(s)} & {'ipywidgets', 'IPython', 'fastcore', 'nbdev', 'nbformat'})}
-    assert not bad
-    code = "import sys\nfor m in ('ipywidgets', 'IPython', 'fastcore', 'nbdev'): sys.modules[m] = None\nfrom ddnb.all import *\nfrom ddnb.app.cli import main\nprint(len(CDA.preset('digits', steps=2, ipc=1).make(squeeze(load('digits'), 'convnet2-w8-batch', epochs=1, progress=False))))"
-    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip() == '10'
+    needed = {m: {n.split('.')[0] for n in imports(source, m)} & NOTEBOOK_PACKAGES for m, source in SOURCES.items()}
+    assert needed['view.panel']
+    assert not [m for m, packages in needed.items() if packages and m not in PANELS]
+
+
+WITHOUT_NOTEBOOK_PACKAGES = f'''
+import sys
+for package in {sorted(NOTEBOOK_PACKAGES)}: sys.modules[package] = None
+from ddnb.all import *
+from ddnb.app.cli import main
+teacher = squeeze(load('digits'), 'convnet2-w8-batch', epochs=1, progress=False)
+print(len(CDA.preset('digits', steps=2, ipc=1).make(teacher)))
+'''
+
+
+def test_a_method_runs_without_notebook_packages():
+    command = [sys.executable, '-c', WITHOUT_NOTEBOOK_PACKAGES]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == '10', done.stderr
+
 
 def test_no_pickle():
-    for m, s in SOURCES.items():
-        for call in re.findall(r'torch\.load\([^\n]*', s): assert 'weights_only=True' in call, f'{m}: {call}'
-        assert not re.search(r'pickle\.(loads?|dumps?)\(|allow_pickle=True|np\.save\(', s), m
-    writes = [m for m, s in SOURCES.items() if 'torch.save' in s]
-    assert writes == ['images'], writes # the export that DC's and MTT's evaluators read
+    for module, source in SOURCES.items():
+        for call in re.findall(r'torch\.load\([^\n]*', source): assert 'weights_only=True' in call, f'{module}: {call}'
+        assert not re.search(r'pickle\.(loads?|dumps?)\(|allow_pickle=True|np\.save\(', source), module
+    writers = [m for m, source in SOURCES.items() if 'torch.save' in source]
+    assert writers == ['data.images'], writers  # the export that DC's and MTT's evaluators read
 
-def test_public_names_have_docstrings():
-    missing = [f'{m}.{n.name}' for m, s in SOURCES.items() for n in ast.parse(s).body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and not n.name.startswith('_') and not ast.get_docstring(n)]
-    assert not missing, missing
+
+@pytest.mark.xfail(strict=True, reason='not everything is clean yet: take this mark away as soon as it is')
+def test_ruff_has_nothing_to_say():
+    "Line lengths, one statement a line, unused names, sorted imports: the rules are in pyproject.toml"
+    program = shutil.which('ruff', path=Path(sys.executable).parent) or shutil.which('ruff')
+    if not program: pytest.skip("no ruff here: pip install -e '.[dev]' brings it")
+    command = [program, 'check', '--no-cache', '--output-format', 'concise', 'ddnb', 'nbs']
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout[-4000:]
