@@ -6,17 +6,55 @@
 __all__ = ['Event', 'versions', 'Stopped', 'Run', 'start_run', 'open_run', 'resume', 'Method']
 
 # %% ../../nbs/core/02_run.ipynb #1878c904
-import atexit, inspect, json, math, os, platform, shutil, threading, time, traceback, weakref
+import atexit
+import inspect
+import json
+import math
+import os
+import platform
+import shutil
+import threading
+import time
+import traceback
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
+
 import torch
 from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
-from .basics import InputError, atomic, check, escape, here, load_tensors, patch, read_json, save_tensors, sheet, untile, write_json, write_text
-from ..data.load import RealData, data_home, reload
-from .config import _leaves, check_names, check_types, class_path, differences, find_class, from_config, load_state, save_state, to_config
+
+from ddnb.core.basics import (
+    InputError,
+    atomic,
+    check,
+    data_home,
+    escape,
+    here,
+    load_tensors,
+    patch,
+    read_json,
+    save_tensors,
+    sheet,
+    untile,
+    write_json,
+    write_text,
+)
+from ddnb.core.config import (
+    check_names,
+    check_types,
+    class_path,
+    differences,
+    find_class,
+    from_config,
+    leaves,
+    load_state,
+    save_state,
+    to_config,
+)
+from ..data.load import RealData, reload
 
 # %% ../../nbs/core/02_run.ipynb #13b32441
 @dataclass
@@ -157,7 +195,7 @@ def _look(self: Run, event: Event, must=False):
 def _checkpoint(self: Run, event: Event):
     "Write new pieces, then the state, if both the event and the state are finite; then forget pieces that the method gave up"
     self._look(event, must=True)
-    for path, v in _leaves({k: v for k, v in self.memory.items() if k != 'pieces'}):
+    for path, v in leaves({k: v for k, v in self.memory.items() if k != 'pieces'}):
         if torch.is_tensor(v) and v.is_floating_point() and not torch.isfinite(v).all(): _finite({'step': event.step, 'total': event.total, '/'.join(map(str, path)): math.nan})
     pieces, path = self.memory.get('pieces', {}), lambda name: self.folder/'pieces'/f'{name}.safetensors'
     for name in pieces.keys() - self._kept: save_tensors(path(name), {'piece': pieces[name]}, {})

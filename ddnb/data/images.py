@@ -16,6 +16,7 @@ import numpy as np, torch
 from PIL import Image
 from torch import Tensor
 from ..core.basics import InputError, atomic, check, denormalise, escape, in_markdown, load_tensors, normalise, patch, png_uri, read_image, read_json, safe_name, save_tensors, seeded, sheet, stack_images, to_bytes, to_unit, write_json, write_text
+from ..core.config import known
 
 # %% ../../nbs/data/00_images.ipynb #32a1ec4e
 def _check_labels(images, labels, classes):
@@ -114,6 +115,7 @@ def check_classes(ours, theirs, ours_name: str = 'the data', theirs_name: str = 
                      'the classes are the same in another order: reorder one of them, as the cookbook shows' if same else 'one of them has numbers for names: where they belong together, read_set(path, classes=real.classes)' if any(c == [str(k) for k in range(len(c))] for c in (ours, theirs)) else 'use the two that belong together')
 
 # %% ../../nbs/data/00_images.ipynb #0423fde3
+@known
 @dataclass(eq=False)
 class DistilledSet:
     "A small set that stands for a large one"

@@ -97,7 +97,7 @@ def _published() -> dict:
     return table
 
 # %% ../../nbs/methods/22_ccfs.ipynb #cbfbc4c2
-@known
+@known('method')
 @dataclass(frozen=True)
 class CCFS(Method):
     "Curriculum coarse-to-fine selection: real images that a network trained on the set still gets wrong, easiest first (Chen et al., CVPR 2025)"

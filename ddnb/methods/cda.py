@@ -70,7 +70,7 @@ def clamp_colours(x: Tensor, mean, std): # (N, C, S, S) normalised; one number a
     return x.clamp_(min=-m / s, max=(1 - m) / s)
 
 # %% ../../nbs/methods/10_cda.ipynb #ec2deba7
-@known
+@known('method')
 @dataclass(frozen=True)
 class CDA(Method):
     "Curriculum data synthesis: recover images from a teacher by cross-entropy and BatchNorm statistics under a schedule of crops (Yin & Shen, TMLR 2024)"

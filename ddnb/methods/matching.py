@@ -175,7 +175,7 @@ def changed_alike(x: Tensor, y: Tensor, which: dict, generator) -> tuple: # (cla
 # %% ../../nbs/methods/11_matching.ipynb #785c56c4
 WALKS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)} # images a class → stops, epochs between two stops
 
-@known
+@known('base')
 @dataclass(frozen=True)
 class DC(Base):
     "Dataset condensation: match the gradients of each class along networks that train on the images (Zhao et al., ICLR 2021)"
@@ -257,7 +257,7 @@ def follow(self: DC, stage: Stage, state: dict, epochs: int, s: int):
 def in_space(z: Tensor, y: Tensor, stage: Stage) -> Examples: "Images that are in a network's space already, with their labels `y`, as training examples"; return Examples(z, y, (), (), stage.real.train.flips, Pixels())
 
 # %% ../../nbs/methods/11_matching.ipynb #d93839bb
-@known
+@known('base')
 @dataclass(frozen=True)
 class DSA(DC):
     "Differentiable siamese augmentation: DC under one random change for real and synthetic images (Zhao & Bilen, ICML 2021)"
@@ -267,7 +267,7 @@ class DSA(DC):
     judged = 'dsa'
 
 # %% ../../nbs/methods/11_matching.ipynb #1b5293dc
-@known
+@known('base')
 @dataclass(frozen=True)
 class IDC(Base):
     "Information-dense condensation: mosaics, and networks that walk along real images (Kim et al., ICML 2022)"
@@ -340,7 +340,7 @@ def follow(self: IDC, stage: Stage, state: dict, s: int):
     state['theta'], state['walk'] = walk['theta'][0], walk['momentum'][0]
 
 # %% ../../nbs/methods/11_matching.ipynb #a6453bae
-@known
+@known('base')
 @dataclass(frozen=True)
 class DM(Base):
     "Distribution matching: mean features by class in random networks (Zhao & Bilen, WACV 2023)"

@@ -21,7 +21,7 @@ from .matching import Base, Stage, in_space, one_number, staged_set, state_to
 from .trajectory import MTT, seconds_each
 
 # %% ../../nbs/methods/13_pdd.ipynb #7f6839d1
-@known
+@known('method')
 @dataclass(frozen=True)
 class PDD(Method):
     "Progressive dataset distillation over a base method: MTT, IDC, DC, DSA or DM (Chen et al., ICLR 2024)"

@@ -124,7 +124,7 @@ def train_experts(flat: FunctionalNet, begin: Tensor, data: Examples, epochs: in
     return torch.cat([pieces[f'{seed[-1]}-experts-{i:03d}'] for i in range(len(groups))])
 
 # %% ../../nbs/methods/12_trajectory.ipynb #1e6ec72b
-@known
+@known('base')
 @dataclass(frozen=True)
 class MTT(Base):
     "Matching training trajectories: images that make a student walk as experts did (Cazenavette et al., CVPR 2022)"
