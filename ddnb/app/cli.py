@@ -10,7 +10,7 @@ __all__ = ['OPTION_NAMES', 'parse_schedule', 'parse_counts', 'parse_setting', 'f
            'add_other_commands', 'add_demo_command', 'import_installed', 'import_named', 'import_file', 'import_parser',
            'parser', 'main']
 
-# %% ../../nbs/app/01_cli.ipynb #5f77bda5
+# %% ../../nbs/app/01_cli.ipynb #1e7731bb
 import argparse
 import dataclasses
 import importlib
@@ -32,7 +32,7 @@ from ..methods.difficulty import TrainingLog
 from ..train.evaluate import evaluate, protocol
 from ..train.train import squeeze
 
-# %% ../../nbs/app/01_cli.ipynb #dfeeaddc
+# %% ../../nbs/app/01_cli.ipynb #23863aa1
 def parse_schedule(text: str):  # as typed in a shell
     "'cosine', 'cosine(0.5)', 'step(milestone=0.3, lo=0.2)', 'reverse(cosine(0.5))' as the schedule"
     example = 'write cosine(0.5) or cosine(milestone=0.5, lo=0.2)'
@@ -52,7 +52,7 @@ def parse_schedule(text: str):  # as typed in a shell
     except TypeError as e:
         raise InputError(f'schedule {text!r}: {e}', example) from None
 
-# %% ../../nbs/app/01_cli.ipynb #b3575241
+# %% ../../nbs/app/01_cli.ipynb #c79e6b48
 def parse_counts(text: str):  # '2', or '1,1,4' for a number of each stage
     "A whole number, or a tuple of them"
     try:
@@ -76,7 +76,7 @@ def for_argparse(parse):  # a function of what was typed
             raise argparse.ArgumentTypeError(str(e)) from None
     return parsed
 
-# %% ../../nbs/app/01_cli.ipynb #4817b16b
+# %% ../../nbs/app/01_cli.ipynb #66ed3ba6
 def field_parser(field: dataclasses.Field):
     "How the text of an option becomes the value of a `field`"
     if field.type in (int, float, str): return field.type
@@ -89,7 +89,7 @@ def is_base(field: dataclasses.Field) -> bool:
     "Does a `field` hold a base method?"
     return type(field.default) in registered('base').values()
 
-# %% ../../nbs/app/01_cli.ipynb #fe5db876
+# %% ../../nbs/app/01_cli.ipynb #02e6370b
 def flag(name: str, taken=(), prefix: str = '') -> str:  # a name in Python; options there are; what to put before it
     "The option for a name: 'bn_weight' → '--bn-weight'"
     option = f'--{name}'.replace('_', '-')
@@ -112,7 +112,7 @@ def add_settings(parser, cls, name: str):  # an argparse parser; a method's clas
             parser.add_argument(option, type=field_parser(field), metavar=field.name.upper(), help=text + usual,
                                 **common)
 
-# %% ../../nbs/app/01_cli.ipynb #966a111f
+# %% ../../nbs/app/01_cli.ipynb #19ead0ca
 def add_base(parser, field: dataclasses.Field, option: str, text: str):  # an argparse parser; '--base'; the help
     "Two options for a `field` that holds a base method"
     usual = type(field.default).__name__.lower()
@@ -126,7 +126,7 @@ def given(args, group: str) -> dict:  # what argparse parsed; 'setting', 'input'
     values = {name.partition(':')[2]: value for name, value in vars(args).items() if name.startswith(f'{group}:')}
     return {name: value for name, value in values.items() if value is not None}
 
-# %% ../../nbs/app/01_cli.ipynb #396b7737
+# %% ../../nbs/app/01_cli.ipynb #be30cf02
 def chosen_base(args, cls, field: dataclasses.Field):  # what argparse parsed; a method's class
     "The base that the options describe for a `field`, or None where they say nothing of it"
     kind = given(args, 'base').get(field.name)
@@ -146,7 +146,7 @@ def chosen_method(args):  # what argparse parsed
         if base: settings[field.name] = base
     return cls.preset(args.preset, **settings) if args.preset else cls(**settings)
 
-# %% ../../nbs/app/01_cli.ipynb #8aead9b3
+# %% ../../nbs/app/01_cli.ipynb #e67d99ab
 def runnable() -> dict:
     "Name in the shell → class: everything that `ddnb run` starts"
     return registered('method') | registered('base')
@@ -166,7 +166,7 @@ def chosen_data(args) -> RealData:  # what argparse parsed
     real = load(args.data, args.root, size=args.size)
     return real if args.first is None else real.first(args.first)
 
-# %% ../../nbs/app/01_cli.ipynb #77f25af6
+# %% ../../nbs/app/01_cli.ipynb #8a58cf98
 def add_inputs(parser, cls):  # an argparse parser; a method's class
     "An argument or option for each input of a method"
     inputs = cls.inputs()
@@ -183,7 +183,7 @@ def add_inputs(parser, cls):  # an argparse parser; a method's class
     if 'real' in inputs and 'teacher' in inputs: add_data(parser, None, "the teacher's")
     elif 'real' in inputs: add_data(parser)
 
-# %% ../../nbs/app/01_cli.ipynb #f2436849
+# %% ../../nbs/app/01_cli.ipynb #7b7e1c25
 def chosen_inputs(args) -> dict:  # what argparse parsed
     "What the method starts from, by name"
     names = runnable()[args.method].inputs()
@@ -196,7 +196,7 @@ def chosen_inputs(args) -> dict:  # what argparse parsed
         inputs['real'] = chosen_data(args) if args.data else reload(inputs['teacher'].data_facts)
     return inputs
 
-# %% ../../nbs/app/01_cli.ipynb #83ea0ca8
+# %% ../../nbs/app/01_cli.ipynb #f1345d18
 def follow(run: Run) -> int:
     "Wait for a `run` with a progress bar; Ctrl-C stops it. Returns the exit status."
     print(f'run folder: {here(run.folder)}', flush=True)
@@ -227,7 +227,7 @@ def _run(args):
 
 def _resume(args): return follow(resume(args.run))
 
-# %% ../../nbs/app/01_cli.ipynb #bbb81742
+# %% ../../nbs/app/01_cli.ipynb #479df5c2
 def add_command(commands, name: str, text: str, call):  # what argparse made for sub-commands; the help; a function
     "A sub-command that calls a function with what was parsed"
     parser = commands.add_parser(name, help=text, description=text)
@@ -245,7 +245,7 @@ def add_method(methods, name: str, cls):  # sub-commands of `ddnb run`; a method
     parser.add_argument('--dry-run', action='store_true', help='only tell what it would cost')
     add_settings(parser, cls, name)
 
-# %% ../../nbs/app/01_cli.ipynb #162eb2b5
+# %% ../../nbs/app/01_cli.ipynb #2a66382d
 def add_run_commands(commands):  # what argparse made for sub-commands
     "`ddnb run` and `ddnb resume`"
     parser = add_command(commands, 'run', 'Run a method', None)
@@ -255,7 +255,7 @@ def add_run_commands(commands):  # what argparse made for sub-commands
     parser = add_command(commands, 'resume', text, _resume)
     parser.add_argument('run', help='run folder')
 
-# %% ../../nbs/app/01_cli.ipynb #c2ea72be
+# %% ../../nbs/app/01_cli.ipynb #097941e1
 def _squeeze(args):
     folder = Path(args.out)
     check(not folder.is_file(), f'{str(folder)!r} is a file', 'choose another --out')
@@ -286,7 +286,7 @@ def add_squeeze_command(commands):  # what argparse made for sub-commands
                              'and keep the scores in OUT/difficulty/NAME')
     add_common(parser)
 
-# %% ../../nbs/app/01_cli.ipynb #a9dfe733
+# %% ../../nbs/app/01_cli.ipynb #35c79cd3
 def data_to_judge_on(args, teacher, sets: dict) -> RealData:  # what argparse parsed; a `Teacher` or None; name → set
     "The real data of --data, else the teacher's own, else those that the first set names"
     if args.data: return chosen_data(args)
@@ -303,9 +303,10 @@ def read_sets(folders) -> dict:  # as typed
     "Name → set; a set's name is its folder's, or that of the run it came from, or the whole path where two are alike"
     paths = [Path(folder).resolve() for folder in folders]
     names = [path.parent.name if path.name == 'result' else path.name for path in paths]
-    return {name if names.count(name) == 1 else str(path): read_set(path) for name, path in zip(names, paths)}
+    names = [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths)]
+    return {name: read_set(path) for name, path in zip(names, paths)}
 
-# %% ../../nbs/app/01_cli.ipynb #ebef3edf
+# %% ../../nbs/app/01_cli.ipynb #98aa60c0
 def _evaluate(args):
     teacher = registered('input')['teacher'].read(args.teacher) if args.teacher else None
     sets = read_sets(args.sets)
@@ -338,7 +339,7 @@ def add_evaluate_command(commands):  # what argparse made for sub-commands
     parser.add_argument('--json', help='write the rows here')
     add_common(parser)
 
-# %% ../../nbs/app/01_cli.ipynb #d9452e31
+# %% ../../nbs/app/01_cli.ipynb #07d0c2d1
 def _demo(args): demo(args.out, args.seed, args.repeats, args.device, args.quick)
 
 def _export(args): print(read_set(args.set).export(args.out, args.format))
@@ -361,7 +362,7 @@ def _docs(args):
           'git clone the project, and call `ddnb docs` in its folder')
     return subprocess.call([sys.executable, str(program), '--out', args.out])
 
-# %% ../../nbs/app/01_cli.ipynb #b2a5c222
+# %% ../../nbs/app/01_cli.ipynb #48fd372e
 def add_other_commands(commands):  # what argparse made for sub-commands
     "`ddnb export`, `lab` and `docs`"
     text = 'Write a distilled set in a format that other programs read'
@@ -387,7 +388,7 @@ def add_demo_command(commands):  # what argparse made for sub-commands
     parser.add_argument('--quick', action='store_true', help='a few steps of everything, to see that it runs')
     add_common(parser)
 
-# %% ../../nbs/app/01_cli.ipynb #b03c81d6
+# %% ../../nbs/app/01_cli.ipynb #81ddeff3
 def import_installed():
     "Import what other packages offer to ddnb: the entry points of the group `ddnb`"
     for point in entry_points(group='ddnb'):
@@ -419,7 +420,7 @@ def import_file(path: Path):
     spec.loader.exec_module(module)
     return module
 
-# %% ../../nbs/app/01_cli.ipynb #0114a50b
+# %% ../../nbs/app/01_cli.ipynb #fee427e0
 def import_parser() -> argparse.ArgumentParser:
     "Reads `--import` and nothing else"
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -442,7 +443,7 @@ def parser() -> argparse.ArgumentParser:
     add_other_commands(commands)
     return top
 
-# %% ../../nbs/app/01_cli.ipynb #bca58c52
+# %% ../../nbs/app/01_cli.ipynb #de06e981
 def main(argv=None) -> int:  # the arguments; None: those of the process
     "Entry point of the `ddnb` command: 0 on success, 2 with one clear message where the input is wrong"
     argv = sys.argv[1:] if argv is None else list(argv)

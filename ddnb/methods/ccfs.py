@@ -13,10 +13,11 @@ from torch import Tensor
 from ..core.basics import check, patch, pick_device, seeded, to_unit
 from ..data.images import DistilledSet, check_classes, stratified
 from ..data.load import RealData
+from ..data.spaces import make_space
 from ..train.nets import check_net, make_net
 from ..core.config import known, to_config
 from ..core.run import Event, Method, versions
-from ..train.train import Examples, Teacher, batch_slices, check_teacher, on_device, predict, train
+from ..train.train import Examples, Teacher, batch_slices, check_teacher, predict, train
 from ..train.evaluate import protocol, teach
 from .difficulty import Difficulty, true_margin
 
@@ -218,7 +219,7 @@ def train_filter(self: Job, j: int):
     "Train the filter of phase `j` (from 0) on the set so far, from where `state` stands; a generator that returns the network"
     indices, steps = self.indices(j), self.steps()
     x = to_unit(self.train.images[indices.to(self.device)])
-    data = Examples(x, self.train.labels[indices.to(self.device)], *on_device(self.device, self.train.mean, self.train.std), self.train.flips)
+    data = Examples(x, self.train.labels[indices.to(self.device)], make_space('channels', self.train, self.device), self.train.flips)
     if self.small is not None: data.images, data.labels = torch.cat([self.small.images.to(self.device), x]), torch.cat([self.small.labels.to(self.device), data.labels])
     recipe, begin, of = self.recipe(len(data.labels)), sum(steps[:j]), sum(steps)
     label = teach(self.teacher, recipe) if recipe.labels == 'teacher' else None
@@ -237,7 +238,7 @@ def filter_seed(self: Job, j: int) -> int:
 @patch
 def look(self: Job, net, images: Tensor) -> Tensor:
     "Logits of a filter for unaugmented images, (N, classes) on the CPU"
-    return predict(net, images.to(self.device), *on_device(self.device, self.train.mean, self.train.std), self.protocol.recipe.precision).cpu()
+    return predict(net, images.to(self.device), make_space('channels', self.train, self.device), self.protocol.recipe.precision).cpu()
 
 @patch
 def finish_phase(self: Job, j: int, net) -> Event:

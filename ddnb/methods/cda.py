@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 import torch, torch.nn.functional as F
 from torch import Tensor, nn
-from ..core.basics import channel, check, denormalise, patch, pick_device, seeded
+from ..core.basics import channel, check, patch, pick_device, seeded
 from ..data.images import DistilledSet
 from ..data.views import apply_views, bounds, cosine, random_views
 from ..core.config import known, to_config
@@ -124,14 +124,14 @@ class CDA(Method):
 def _recover(self: CDA, block, i, of, teacher, match, state):
     "Recover one block, from where `state` stands; its images become a piece"
     x, opt, y, views = self._begin(block, teacher, state)
-    show = lambda: denormalise(x.detach(), *teacher.stats).clamp(0, 1)
+    show = lambda: teacher.space.back(x.detach()).clamp(0, 1)
     for s in range(state['at'], self.steps):
         opt.param_groups[0]['lr'] = cosine_lr(self.lr, s, self.steps)
         opt.zero_grad(set_to_none=True)
         parts = recovery_loss(teacher.net, match, x, y, views[s:s + 1], self.bn_weight, self.first_bn, self.precision)
         parts['loss'].backward()
         opt.step()
-        clamp_colours(x, *teacher.stats)
+        clamp_colours(x, teacher.space.mean, teacher.space.std)
         state['at'] = s + 1
         if s + 1 == self.steps:
             state['pieces'][block.name] = show().cpu()

@@ -254,7 +254,7 @@ def follow(self: DC, stage: Stage, state: dict, epochs: int, s: int):
     for _ in train_ensemble(stage.flat, data, recipe, walk, (*stage.seed, 'walk', s)): pass
     state['theta'] = walk['theta'][0]
 
-def in_space(z: Tensor, y: Tensor, stage: Stage) -> Examples: "Images that are in a network's space already, with their labels `y`, as training examples"; return Examples(z, y, (), (), stage.real.train.flips, Pixels())
+def in_space(z: Tensor, y: Tensor, stage: Stage) -> Examples: "Images that are in a network's space already, with their labels `y`, as training examples"; return Examples(z, y, Pixels(), stage.real.train.flips)
 
 # %% ../../nbs/methods/11_matching.ipynb #d93839bb
 @known('base')
@@ -375,5 +375,5 @@ def match(self: DM, stage: Stage, state: dict, s: int) -> Tensor:
 @patch
 def lesson(self: Base, epochs: int, rate: float | None = None) -> Recipe: # rate: a learned step size, or None for the recipe's own
     "How a network is trained on a set of this base, in the space of its images"
-    r = PROTOCOLS[self.judged]['cifar10']
+    r = PROTOCOLS[self.judged]['cifar10'].recipe
     return replace(r, epochs=epochs, lr=rate or r.lr, flip=False, space='channels')

@@ -108,8 +108,7 @@ class Experts:
 
 def expert_examples(real: RealData, space: str, device) -> Examples:
     "The real training images as experts see them, in the `space` of that name"
-    s = make_space(space, real.train, device)
-    return Examples(real.train.images.to(device), real.train.labels.to(device), getattr(s, 'mean', ()), getattr(s, 'std', ()), real.train.flips, s if space == 'zca' else None)
+    return Examples.of(real.train, device, make_space(space, real.train, device))
 
 def train_experts(flat: FunctionalNet, begin: Tensor, data: Examples, epochs: int, state: dict, pieces: dict, seed, batch: int = 256, lr: float = .01, together: int = 10): # (K, P) networks to begin with; pieces: finished groups go there
     "Trajectories from `begin`, (K, epochs + 1, P), a group of networks at a time: yields (steps done, steps in all)"
@@ -215,7 +214,7 @@ def parts(self: MTT, stage: Stage) -> dict:
 @patch
 def dry_run(self: MTT, *inputs, steps: int = 2, **named) -> dict: # steps of each part to time
     "What the run would cost: steps, seconds (measured on a few) in all and by part, bytes of trajectories. Nothing is kept."
-    given = self._given(inputs, named)
+    given = self._checked(inputs, named)
     self.check(**given)
     stage, told = self.prepare(given['real']), {}
     for name, (count, stream) in self.parts(stage).items():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from ..core.basics import check, seeded
-from .nets import make_net
+from .nets import last_linear, layer_inputs, make_net
 from ..data.dsa import draw_dsa, strategy
 from ..data.views import random_mix
 from .train import Examples, Recipe, batch_slices, hard_loss, lr_at, with_batch_statistics
@@ -23,8 +23,7 @@ class FunctionalNet:
         self.net = with_batch_statistics(self.make(0)).to(device)
         self.shapes = {k: p.shape for k, p in self.net.named_parameters()}
         self.length, self.device = sum(s.numel() for s in self.shapes.values()), device
-        self.last = [m for m in self.net.modules() if isinstance(m, nn.Linear)][-1]
-        self.last.register_forward_pre_hook(lambda layer, inputs: setattr(self, '_seen', inputs[0]))
+        self.last = last_linear(self.net)
 
     def parts(self, theta: Tensor) -> dict:
         "Parameter name → its part of the vector, in its shape"
@@ -32,7 +31,12 @@ class FunctionalNet:
     def vector(self, net) -> Tensor: "All parameters of a network of this kind, (P,)"; return torch.cat([p.detach().flatten() for p in net.parameters()]).to(self.device)
     def fresh(self, seeds) -> Tensor: "Newly initialised networks, one for each of `seeds`, (K, P)"; return torch.stack([self.vector(self.make(s)) for s in seeds])
     def __call__(self, theta: Tensor, x: Tensor) -> Tensor: return functional_call(self.net, self.parts(theta), (x,))
-    def features(self, theta: Tensor, x: Tensor) -> Tensor: "What the last linear layer sees, (N, features)"; self(theta, x); return self.__dict__.pop('_seen')
+
+    def features(self, theta: Tensor, x: Tensor) -> Tensor:
+        "What the last linear layer sees, (N, features)"
+        with layer_inputs(self.net, [self.last]) as inputs:
+            self(theta, x)
+            return inputs[self.last]
 
     def module(self, theta: Tensor) -> nn.Module:
         "An ordinary network with these parameters (its BatchNorm layers, if it has any, still go by each batch)"

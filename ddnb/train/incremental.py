@@ -56,4 +56,4 @@ def _after_phase(memory, real: RealData, classes: list, p: Protocol, net: str, s
     part = replace(real, train=only_classes(real.train, classes), test=only_classes(real.test, classes))
     recipe, rates = p.for_set(memory, net)
     bar.update()
-    return student(only_classes(memory, classes), part, net, recipe, seed, device=device, looks=1, order=p.order, rates=rates)['last']
+    return student(only_classes(memory, classes), part, net, recipe, seed, device=device, looks=1, order=p.order, rates=rates).last

@@ -15,7 +15,7 @@ from ..core.basics import check, load_tensors, read_json, save_tensors, to_unit,
 from ..data.images import check_classes
 from ..data.load import RealData
 from ..data.views import Mix, apply_views
-from .evaluate import Protocol, Scores, protocol as named_protocol, student, summary
+from .evaluate import Scores, StudentResult, protocol as named_protocol, student, summary
 from ..core.config import from_config, to_config
 from .train import EpochPlan, Teacher, batch_slices, check_stats, plan_epoch
 
@@ -57,7 +57,7 @@ def relabel(small,                  # the set to label: images in [0, 1] or byte
     check(recipe.labels == 'teacher', f'protocol {protocol.name!r} uses hard labels', "choose one with a teacher's: 'kd', 'sre2l', 'cda', 'rd3'")
     size = label_bytes(n, len(teacher.classes), recipe.epochs)
     if dry_run: return size
-    about = dict(format='ddnb.labels/1', protocol=protocol.name, recipe=to_config(recipe), seed=seed, stats=stats, images=n, data=small.identity, flips=real.train.flips, classes=list(teacher.classes), teacher=teacher.identity, bytes=size)
+    about = dict(format='ddnb.labels/1', protocol=to_config(protocol), seed=seed, stats=stats, images=n, data=small.identity, flips=real.train.flips, classes=list(teacher.classes), teacher=teacher.identity, bytes=size)
     _prepare(folder, about, size)
     images, slices = to_unit(small.images).to(teacher.device), batch_slices(n, recipe.batch)
     for epoch in tqdm(range(recipe.epochs), desc=f'labels, {size / 1e6:,.1f} MB', disable=not progress):
@@ -88,8 +88,9 @@ class StoredLabels:
     def __init__(self, folder): # the folder that `relabel` filled
         self.folder, path = Path(folder), Path(folder)/'labels.json'
         check(path.exists(), f'{str(folder)!r} holds no stored labels', 'make them with relabel(…)')
-        self.about = read_json(path, holds=('recipe',))
-        self.recipe = from_config(self.about['recipe'])
+        self.about = read_json(path, holds=('protocol',))
+        self.protocol = from_config(self.about['protocol'])
+        self.recipe = self.protocol.recipe
         missing = [e for e in range(self.recipe.epochs) if not self._shard(e).exists()]
         check(not missing, f'{len(missing)} of {self.recipe.epochs} epochs are missing in {str(folder)!r}', 'run relabel(…) again with the same arguments: it goes on where it stopped')
         self._read = lru_cache(2)(lambda epoch: load_tensors(self._shard(epoch))[0])
@@ -100,18 +101,18 @@ class StoredLabels:
         "The stored logits of batch `b`, (B, classes) float32"
         indices = batch_slices(self.about['images'], self.recipe.batch)[b]
         return self._read(epoch)['logits'][indices].float().to(x.device)
-    def student(self, small, real: RealData, net: str, device='cpu', seed: int | None = None) -> dict: # seed of its weights; None: that of the labels
-        "Train and test one student on `small` with these labels; see `protocols.student`"
+    def student(self, small, real: RealData, net: str, device='cpu', seed: int | None = None) -> StudentResult: # seed of its weights; None: that of the labels
+        "Train and test one student on `small` with these labels; see `ddnb.train.evaluate.student`"
         check(len(small) == self.about['images'], f'the labels are for {self.about["images"]} images, the set has {len(small)}', 'use the set they were made for')
         check(small.identity == self.about['data'], 'the stored labels belong to other images', 'use the set they were made for, in its own order')
         check_classes(small.classes, self.about['classes'], 'the set', 'the stored labels')
-        return student(small, real, net, Protocol(self.about['protocol'], self.recipe).on(net), self.about['seed'] if seed is None else seed, self.label, self.plans, device)
+        return student(small, real, net, self.protocol.on(net), self.about['seed'] if seed is None else seed, self.label, self.plans, device)
 
     def evaluate(self, small, real: RealData, nets, repeats: int = 3, device='cpu') -> Scores:
         "Rows like those of `evaluate`, without a teacher. The repeats differ in their first weights; a control would need labels of its own."
-        rows, protocol = Scores(), Protocol(self.about['protocol'], self.recipe)
+        rows = Scores()
         for net in [nets] if isinstance(nets, str) else nets:
             began = time.monotonic()
             found = [self.student(small, real, net, device, self.about['seed'] + r) for r in range(repeats)]
-            rows.append(summary('stored labels', protocol, net, len(small) / len(real.classes), found, time.monotonic() - began))
+            rows.append(summary('stored labels', self.protocol, net, len(small) / len(real.classes), found, time.monotonic() - began))
         return rows

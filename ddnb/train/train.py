@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['SQUEEZE', 'Recipe', 'lr_at', 'make_optimiser', 'EpochPlan', 'batch_slices', 'plan_epoch', 'hard_loss', 'distil_loss',
-           'Examples', 'on_device', 'own_noise', 'autocast', 'train_step', 'train', 'predict', 'accuracy', 'Teacher',
+           'Examples', 'own_noise', 'autocast', 'train_step', 'train', 'predict', 'accuracy', 'Teacher',
            'check_teacher', 'check_stats', 'with_batch_statistics', 'family', 'Squeeze', 'squeeze']
 
 # %% ../../nbs/train/01_train.ipynb #8b5445be
 import copy, hashlib, math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -20,7 +20,7 @@ from ..core.basics import InputError, check, load_tensors, patch, pick_device, s
 from ..data.images import ImageSet, check_classes, result_of
 from ..data.load import RealData
 from .nets import make_net
-from ..data.spaces import Channels, Zca
+from ..data.spaces import Channels, make_space
 from ..data.dsa import STRATEGIES, draw_dsa, strategy
 from ..data.views import Mix, apply_views, pad_views, random_mix, random_views, whole_views
 from ..core.config import check_types, known
@@ -117,20 +117,18 @@ def distil_loss(z: Tensor, teacher: Tensor, t: float, times_t2=False) -> Tensor:
 # %% ../../nbs/train/01_train.ipynb #01cfeac3
 @dataclass
 class Examples:
-    "What the loop trains on: images on the device, labels, and the statistics that normalise them"
-    images: Tensor          # (N, C, S, S) uint8, or floats in [0, 1]
-    labels: Tensor          # (N,) int64
-    mean: tuple
-    std: tuple
-    flips: bool = True      # may the images be mirrored?
-    zca: Zca | None = None  # whitening that stands in for the channel statistics
-    soft: Tensor | None = None # (N, K) probabilities, for recipes with labels='own'
-    @classmethod
-    def of(cls, s: ImageSet, device, zca=None): "The examples of the set `s`, on a device, whitened by `zca` if given"; return cls(s.images.to(device), s.labels.to(device), *on_device(device, s.mean, s.std), s.flips, zca)
-    @property
-    def space(self): "The space that the network sees, see `ddnb.data.spaces`"; return self.zca or Channels(self.mean, self.std)
+    "What the loop trains on: images and labels on the device, and the space in which the network sees them"
+    images: Tensor                # (N, C, S, S) uint8, or floats in [0, 1]
+    labels: Tensor                # (N,) int64
+    space: object                 # where the network sees them: `Channels`, `Zca` or `Pixels` of `ddnb.data.spaces`
+    flips: bool = True            # may the images be mirrored?
+    soft: Tensor | None = None    # (N, K) probabilities, for recipes with labels='own'
 
-def on_device(device, *values) -> list: "Lists of numbers (`values`) as float tensors on a device: once there, using them waits for nothing"; return [torch.tensor(v, dtype=torch.float32, device=device) for v in values]
+    @classmethod
+    def of(cls, image_set: ImageSet, device, space=None) -> 'Examples': # space: None for the set's normalised channels
+        "The examples of an `image_set`, on a `device`"
+        space = space or make_space('channels', image_set, device)
+        return cls(image_set.images.to(device), image_set.labels.to(device), space, image_set.flips)
 
 @contextmanager
 def own_noise(net, *what):
@@ -141,7 +139,9 @@ def own_noise(net, *what):
 
 def autocast(device, precision: str): # 'float32' or 'bf16'
     "torch's autocast to bfloat16 for that precision, nothing otherwise"
-    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == 'bf16')
+    kind = torch.device(device).type
+    if not torch.amp.is_autocast_available(kind): return nullcontext() # torch's device without numbers has none
+    return torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == 'bf16')
 
 def train_step(net, opt, data: Examples, plan: EpochPlan, indices: slice, b: int, recipe: Recipe, label) -> tuple[Tensor, Tensor, Tensor]: # a network and its optimiser; what it learns from; the epoch's plan, and the batch's indices in it; labels by a teacher, or None
     "One step on batch `b` of a plan. Returns the loss, the logits, and the examples' indices in the data."
@@ -188,15 +188,21 @@ def train(net, data: Examples, recipe: Recipe, state: dict, seed=0, # a network,
 
 # %% ../../nbs/train/01_train.ipynb #fec692fc
 @torch.no_grad()
-def predict(net, images: Tensor, mean, std, precision='float32', batch: int = 1000, zca: Zca | None = None) -> Tensor: # (N, C, S, S) uint8 or unit floats
+def predict(net,                        # a network, on the device of the images
+            images: Tensor,             # (N, C, S, S) uint8 or floats in [0, 1]
+            space,                      # where the network sees them, see `Examples`
+            precision: str = 'float32', # or 'bf16'
+            batch: int = 1000           # images at a time
+            ) -> Tensor:
     "Logits (N, K) float32 of unaugmented images, with the network in evaluation mode"
-    space = zca or Channels(mean, std)
     net.eval()
-    with autocast(images.device, precision): return torch.cat([net(space.into(x)).float() for x in images.split(batch)])
+    with autocast(images.device, precision):
+        return torch.cat([net(space.into(x)).float() for x in images.split(batch)])
 
-def accuracy(net, data: Examples, precision='float32') -> float: # a network; labelled images
+def accuracy(net, examples: Examples, precision: str = 'float32') -> float: # a network; labelled images; or 'bf16'
     "Share of the examples that `net` gets right, in [0, 1]"
-    return (predict(net, data.images, data.mean, data.std, precision, zca=data.zca).argmax(1) == data.labels).float().mean().item()
+    right = predict(net, examples.images, examples.space, precision).argmax(1) == examples.labels
+    return right.float().mean().item()
 
 # %% ../../nbs/train/01_train.ipynb #f63f58ec
 @known
@@ -233,10 +239,14 @@ class Teacher:
         "Logits (N, K) float32. `stats`: BatchNorm by its 'running' statistics, or by those of each 'batch' (better labels for synthetic images, see CV-DD)."
         check_stats(stats)
         net = self.net if stats == 'running' else self._batch_net
-        return predict(net, x.to(self.device), *self.stats, precision, batch)
+        return predict(net, x.to(self.device), self.space, precision, batch)
 
     @cached_property
-    def stats(self) -> list: "Mean and standard deviation as tensors on the teacher's device"; return on_device(self.device, self.mean, self.std)
+    def space(self) -> Channels:
+        "Normalised channels, where the network sees its images, on the teacher's device"
+        mean, std = (torch.tensor(v, dtype=torch.float32, device=self.device) for v in (self.mean, self.std))
+        return Channels(mean, std)
+
     @cached_property
     def _batch_net(self): return with_batch_statistics(self.net)
 

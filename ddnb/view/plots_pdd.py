@@ -69,11 +69,10 @@ def prefix_plot(rows, full: float | None = None): # rows of `evaluate`; accuracy
 
 def orders_plot(rows, sets=None): # rows of `evaluate` under -progressive, plain (union) and -sequential protocols; names of the sets, or all
     "Union, sequential and progressive accuracy of each set as bars, with the spread over repeats (PDD, Table 3)"
-    order = lambda r: next((o for o in ('progressive', 'sequential') if f'-{o}' in r['protocol']), 'union')
     sets = list(sets or dict.fromkeys(r['name'] for r in rows))
     fig, axes = plot(1, 1, 1.2 + .9 * len(sets), 2.2)
     for j, (o, colour) in enumerate(dict(union=GREY, sequential=VIOLET, progressive=BLUE).items()):
-        found = [(i, r) for i, n in enumerate(sets) for r in rows if r['name'] == n and order(r) == o]
+        found = [(i, r) for i, n in enumerate(sets) for r in rows if r['name'] == n and r['order'] == o]
         check(found or o == 'sequential', f'no row was trained in the order {o!r}', 'evaluate under that protocol too')
         axes[0, 0].bar([i + (j - 1) * .27 for i, _ in found], [100 * r['mean'] for _, r in found], .25, yerr=[100 * r['std'] for _, r in found], color=colour, error_kw=dict(lw=.8), label=o)
     axes[0, 0].set(xticks=range(len(sets)), ylabel='test accuracy, %')

@@ -14,22 +14,22 @@ from ..core.config import find_class
 from .parts import Grid, html, row
 from .panel import Panel
 from ..methods.pdd import partition
-from ..train.evaluate import CONTROL, Protocol, Scores
+from ..train.evaluate import CONTROL, Row, Scores
 from .charts import AMBER, BLUE, GREY, VIOLET, Line, brief, chart, histogram
 
 # %% ../../nbs/view/14_stages.ipynb #b3fb2143
 ORDER_COLOURS = dict(progressive=BLUE, sequential=VIOLET, union=GREY)
 
-def order_line(r: dict, stages: int) -> Line: # a row of `evaluate`; stages of the set
+def order_line(r: Row, stages: int) -> Line: # a row of `evaluate`; stages of the set
     "Accuracy after each stage that the student was shown; a level where it was shown all at once"
-    order, y = Protocol(r['protocol'], None).order, r['stages'] if len(r.get('stages', ())) > 1 else [r['mean']] * stages
+    order, y = r.order, r.stages if len(r.stages) > 1 else [r.mean] * stages
     return Line(order.replace('essive', '.').replace('ential', '.'), list(enumerate(y, 1)), AMBER if r['name'] == CONTROL else ORDER_COLOURS[order])
 
 def orders_charts(rows: list, stages: int) -> list: # of `evaluate`; stages of the set
     "`<svg>` elements for each protocol: accuracy by prefix of the stages, in the orders that were tried, of the set and of random real images"
     by, out = {}, []
     levels = next(([('all real', r['mean']), ('90 %', .9 * r['mean'])] for r in rows if r.get('whole')), [])
-    for r in [r for r in rows if not r.get('whole')]: by.setdefault(r['protocol'].replace(f'-{Protocol(r["protocol"], None).order}', ''), {}).setdefault(r['name'] == CONTROL, []).append(order_line(r, stages))
+    for r in [r for r in rows if not r.get('whole')]: by.setdefault(r['protocol'].replace(f'-{r.order}', ''), {}).setdefault(r['name'] == CONTROL, []).append(order_line(r, stages))
     for name, found in by.items():
         for lines in found.values(): lines += [Line(n, [(1, v), (stages, v)], AMBER) for n, v in levels]
         values = [v for lines in found.values() for l in lines for _, v in l.points]
