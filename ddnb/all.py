@@ -66,5 +66,8 @@ if importlib.util.find_spec('ipywidgets') and sys.modules.get('ipywidgets', True
     from ddnb.view.studio import Studio
 
 # %% ../nbs/all.ipynb #0ae17e32
-__all__ = [name for name, value in list(globals().items())
-           if not name.startswith('_') and value is not ModuleType and not isinstance(value, ModuleType)]
+def _is_public(name: str, value) -> bool:
+    "Is it a name for users?"
+    return not name.startswith('_') and not isinstance(value, ModuleType) and value is not ModuleType
+
+__all__ = [name for name, value in list(globals().items()) if _is_public(name, value)]
