@@ -188,7 +188,7 @@ def _one_stage(self: PDD, job: Job, i: int, began: int, total: int, state: dict)
 @patch
 def dry_run(self: PDD, *inputs, steps: int = 2, **named) -> dict: # steps of each part to time
     "What the run would cost: steps, seconds (measured on a few) in all and by part, bytes of trajectories. Nothing is kept."
-    given = self._given(inputs, named)
+    given = self._checked(inputs, named)
     self.check(**given)
     job = Job(self, **given)
     i = (job.first + job.last) // 2

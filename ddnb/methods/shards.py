@@ -19,6 +19,7 @@ from ..train.train import Teacher
 from .cda import CDA, blocks, gather as join
 
 # %% ../../nbs/methods/14_shards.ipynb #7b2e409a
+@known
 @dataclass
 class TeacherAt:
     "A teacher by its folder: a run that starts from it keeps the way there and the identity, not a copy"

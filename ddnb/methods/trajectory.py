@@ -214,7 +214,7 @@ def parts(self: MTT, stage: Stage) -> dict:
 @patch
 def dry_run(self: MTT, *inputs, steps: int = 2, **named) -> dict: # steps of each part to time
     "What the run would cost: steps, seconds (measured on a few) in all and by part, bytes of trajectories. Nothing is kept."
-    given = self._given(inputs, named)
+    given = self._checked(inputs, named)
     self.check(**given)
     stage, told = self.prepare(given['real']), {}
     for name, (count, stream) in self.parts(stage).items():

@@ -9,7 +9,7 @@ __all__ = ['SQUEEZE', 'Recipe', 'lr_at', 'make_optimiser', 'EpochPlan', 'batch_s
 
 # %% ../../nbs/train/01_train.ipynb #8b5445be
 import copy, hashlib, math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -139,7 +139,9 @@ def own_noise(net, *what):
 
 def autocast(device, precision: str): # 'float32' or 'bf16'
     "torch's autocast to bfloat16 for that precision, nothing otherwise"
-    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == 'bf16')
+    kind = torch.device(device).type
+    if not torch.amp.is_autocast_available(kind): return nullcontext() # torch's device without numbers has none
+    return torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == 'bf16')
 
 def train_step(net, opt, data: Examples, plan: EpochPlan, indices: slice, b: int, recipe: Recipe, label) -> tuple[Tensor, Tensor, Tensor]: # a network and its optimiser; what it learns from; the epoch's plan, and the batch's indices in it; labels by a teacher, or None
     "One step on batch `b` of a plan. Returns the loss, the logits, and the examples' indices in the data."

@@ -13,7 +13,7 @@ import torch
 import ipywidgets as W
 from PIL import Image
 from ..core.basics import InputError, check, escape, here, patch, read_json, untile
-from ..core.run import _LIVE, Run, _alive, resume
+from ..core.run import AT_WORK, Run, is_written, live_run, resume
 from .charts import BLUE, VIOLET, Line, brief, chart
 from .export import EXPORTERS, classes_of
 from .parts import STYLE, Grid, Painted, button, html, row
@@ -29,7 +29,7 @@ class RunView:
     def refresh(self, now: bool = False): # now: also where it was looked at a moment ago
         "Look again"
         if self.run.alive: return
-        live = next((r for r in list(_LIVE) if r.alive and r.folder.resolve() == self.run.folder.resolve()), None)
+        live = live_run(self.run.folder)
         if live: self.run = live; return
         if time.monotonic() - self._looked < 1 and not now: return
         self._looked, stamp = time.monotonic(), self._files(self.run.folder)
@@ -41,15 +41,14 @@ class RunView:
     def _died(self) -> bool:
         "Was it at work in a process that is no more? Nothing in the folder tells."
         path = self.run.folder/'status.json'
-        return self.run.state in ('running', 'paused') and path.exists() and not _alive(read_json(path, holds=('pid',))['pid'])
+        return self.run.state in AT_WORK and path.exists() and not is_written(self.run.folder)
 
     @property
     def state(self) -> str:
         "'running', 'pausing', 'paused', 'stopping', 'stopped', 'failed', 'interrupted', 'done', 'elsewhere' (at work in another process) or 'new'"
         r = self.run
-        if not r.alive: return 'elsewhere' if r.state in ('running', 'paused') else r.state
-        if r._stop.is_set(): return 'stopping'
-        return 'pausing' if r._pause.is_set() and r.state != 'paused' else 'running' if r.state == 'new' else r.state
+        if not r.alive: return 'elsewhere' if r.state in AT_WORK else r.state
+        return r.state
 
     @property
     def total(self) -> int: "Steps in all"; return self.run.last['total'] if self.run.last else 1
@@ -124,7 +123,7 @@ class RunBar:
 
     def _go(self):
         for w in self.panel.watches:
-            if w.run.alive: w.run.resume()
+            if w.run.alive: w.run.unpause()
         self.panel.ask(self._carry_on)
 
     def _carry_on(self):

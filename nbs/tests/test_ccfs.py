@@ -20,10 +20,10 @@ from ddnb.data.load import load
 from ddnb.train.train import Teacher
 inputs, out, *last = sys.argv[1:]
 Run.checkpoint_every, Run.record_every = .15, 0.
-def look(run, event, must=False, look=Run._look):
+def look(run, event, must=False, look=Run._record):
     if last and any(last[0] in e['note'] for e in run.events): os.kill(os.getpid(), signal.SIGKILL)
     look(run, event, must)
-Run._look = look
+Run._record = look
 small, teacher, hard = (c.load(f'{inputs}/{n}') for n, c in (('small', DistilledSet), ('teacher', Teacher), ('hard', Difficulty)))
 CCFS(ipc=8, alpha=.25, phases=2, protocol='ccfs(epochs=20)', device='cpu').start(small, teacher, load('digits'), hard, folder=out).result()
 '''
