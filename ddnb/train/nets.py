@@ -142,7 +142,7 @@ def _parse(name: str) -> tuple:
 
 # %% ../../nbs/train/00_nets.ipynb #81015e32
 def _check_torchvision(head: str, name: str, plain: bool): # has the name no options?
-    "Raise `InputError` for a network that torchvision hasn't, naming the nearest, and for options that it does not take"
+    "Raise `InputError` for a network that torchvision hasn't, naming the nearest, and options it doesn't take"
     known = torchvision.models.list_models(module=torchvision.models)
     near = difflib.get_close_matches(head, ['convnet3', *DEPTHS, *known], 1)
     guess = f'did you mean {near[0]!r}? Else ' if near else ''

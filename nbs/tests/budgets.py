@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 
 BUDGETS = {
+    'train/01_train': {'teacher = squeeze(real)\n': 'teacher = squeeze(real, epochs=12)\n',
+                       'teacher.accuracy > .95': 'teacher.accuracy > .8'},
 }
 
 
