@@ -482,7 +482,8 @@ def read_teacher(place: str) -> Teacher: # 'runs/teacher', 'torchvision:resnet18
     source, _, name = str(place).partition(':')
     return Teacher.pretrained(name) if source == 'torchvision' else Teacher.load(place)
 
-register('input', 'teacher', Input("a teacher's folder, or torchvision:resnet18", read_teacher, positional=True))
+_teacher_input = register(
+    'input', 'teacher', Input("a teacher's folder, or torchvision:resnet18", read_teacher, positional=True))
 
 # %% ../../nbs/train/01_train.ipynb #c8ad5c85
 _CIFAR = Recipe(epochs=200, batch=128, lr=.1, weight_decay=5e-4, crop='pad')

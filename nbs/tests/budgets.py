@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 BUDGETS = {
-    'train/01_train': {'teacher = squeeze(real)\n': 'teacher = squeeze(real, epochs=12)\n',
+    'train/01_train': {'squeeze(real, progress=False)': 'squeeze(real, epochs=12, progress=False)',
                        'teacher.accuracy > .95': 'teacher.accuracy > .8'},
 }
 
