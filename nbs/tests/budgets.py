@@ -7,9 +7,97 @@ can't lose its smaller budget unseen.
 import re
 from pathlib import Path
 
+RUNS = "Path(__import__('os').environ['DDNB_RUNS'])"  # where a page's own files go under test
+
 BUDGETS = {
     'train/01_train': {'squeeze(real, progress=False)': 'squeeze(real, epochs=12, progress=False)',
                        'teacher.accuracy > .95': 'teacher.accuracy > .8'},
+    # core and data
+
+    # train
+
+    # methods
+
+    # view
+
+    # app, index
+
+    # guide
+    'guide/tour': {
+        'squeeze(real, progress=False)': "squeeze(real, 'convnet3-w16-batch', epochs=3, progress=False)",
+        "CDA.preset('digits')": "CDA.preset('digits', steps=40, ipc=2)",
+        "protocol='kd', repeats=3":
+            "protocol=[Protocol(p, protocol(p, real).replace(epochs=5).recipe) for p in ('kd', 'hard')], repeats=3",
+    },
+    'guide/tutorial_cda': {
+        'squeeze(real, progress=False)': "squeeze(real, 'convnet3-w16-batch', epochs=3, progress=False)",
+        "CDA.preset('digits')": "CDA.preset('digits', steps=40, ipc=2)",
+        "CDA.preset('cifar10', device='cpu')": "CDA.preset('cifar10', device='cpu', batch=10)",
+        'epochs=150': 'epochs=2',
+        'epochs=80': 'epochs=2',
+    },
+    'guide/tutorial_pdd': {
+        "load('digits')": "load('digits').subset(20)",
+        '    steps=40, ': '    steps=6, ',
+        'transition_epochs=60': 'transition_epochs=5',
+        'steps=200': 'steps=20',
+        'epochs = 60': 'epochs = 2',
+        'repeats=3': 'repeats=2',
+    },
+    'guide/tutorial_ccfs': {
+        "load('digits')": "load('digits').subset(30)",
+        'epochs=25': 'epochs=2',
+        'steps=300': 'steps=20',
+        "'ccfs(epochs=60)'": "'ccfs(epochs=2)'",
+        'epochs=40': 'epochs=2',
+        'repeats=3': 'repeats=2',
+    },
+    'guide/how_it_is_built': {
+        'epochs=100': 'epochs=10',
+    },
+
+    # results
+    'results/cda_cifar10': {
+        "load('cifar10').first(10_000)":
+            "replace(load('cifar10').first(500), test=load('cifar10').test.take(torch.arange(200)))",
+        'epochs=30': 'epochs=2',
+        'warmup=2': 'warmup=0',
+        "precision='bf16'": "precision='float32'",  # bf16 is slow on processors without its instructions
+        'convnet-w64x128x256-batch': 'convnet-w16x32x64-batch',
+        'steps=500': 'steps=8',
+        "protocol('hard', real).replace(": "protocol('hard', real).replace(epochs=4, ",
+        'epochs=100': 'epochs=2',
+        'repeats=3': 'repeats=2',
+        "Path('../../data/results')": RUNS,
+    },
+    'results/pdd_cifar10': {
+        'subset(200)': 'subset(10)',
+        'range(2000)': 'range(100)',
+        'steps=60': 'steps=1',
+        'transition_epochs=200': 'transition_epochs=4',
+        "Path('../../data/runs/pdd-cifar10')": RUNS,
+        'epochs = 100': 'epochs = 1',
+        'repeats=3': 'repeats=2',
+        "Path('../../data/results')": RUNS,
+    },
+    'results/ccfs_cifar10': {
+        "load('cifar10').first(10_000)":
+            "replace(load('cifar10').first(600), test=load('cifar10').test.take(torch.arange(200)))",
+        'epochs=25': 'epochs=1',
+        'warmup=2': 'warmup=0',
+        'replace(recipe, epochs=30)': 'replace(recipe, epochs=1)',
+        'epochs=20': 'epochs=2',
+        'ipc=50, steps=60': 'ipc=6, steps=3',
+        'arange(2000)': 'arange(200)',
+        'ipc=50, alpha': 'ipc=6, alpha',
+        'resnet10-w16': 'resnet10-w4',
+        'repeats=3': 'repeats=2',
+        "['forgetting'] >= .55": "['forgetting'] >= -1",
+        "['aum'] >= .75": "['aum'] >= -1",
+        "['el2n'] >= .75": "['el2n'] >= -1",
+        "['aum'] >= .78": "['aum'] >= -1",
+        "Path('../../data/results')": RUNS,
+    },
 }
 
 

@@ -1,90 +1,176 @@
 "A killed run ends in the same bytes; the command line works as a program"
-import json, os, signal, subprocess, sys, time
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
-from ddnb.core.basics import InputError
+
 from ddnb.app.cli import main
-from ddnb.data.load import load
+from ddnb.core.basics import InputError
 from ddnb.core.run import Run, resume
+from ddnb.data.load import load
 from ddnb.train.train import squeeze
 
-DDNB = 'from ddnb.core.run import Run; Run.checkpoint_every = .3; from ddnb.app.cli import main; raise SystemExit(main())'
-def ddnb(*args): return [sys.executable, '-c', DDNB, *map(str, args)]
+PROGRAM = '''
+from ddnb.core.run import Run
+Run.checkpoint_every = .3
+from ddnb.app.cli import main
+raise SystemExit(main())
+'''
+
+
+def ddnb(*args):
+    "The command line of `ddnb` with these arguments, with checkpoints three times a second"
+    return [sys.executable, '-c', PROGRAM, *map(str, args)]
+
+
+def run_cda(teacher, out, **settings):
+    "The arguments of a recovery on digits"
+    options = [part for name, value in settings.items() for part in (f'--{name}', value)]
+    return ['run', 'cda', teacher, '--preset', 'digits', *options, '--out', out]
+
 
 @pytest.fixture(scope='module')
-def teacher(tmp_path_factory): return squeeze(load('digits'), 'convnet2-w16-batch', epochs=4, progress=False).save(tmp_path_factory.mktemp('teacher')/'t')
+def teacher(tmp_path_factory):
+    made = squeeze(load('digits'), 'convnet2-w16-batch', epochs=4, progress=False)
+    return made.save(tmp_path_factory.mktemp('teacher')/'t')
+
 
 def kill_when(command, ready, limit=60):
     "Start a program and kill it with SIGKILL when `ready()`"
-    p, end = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), time.time() + limit
+    program = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    end = time.time() + limit
     while not ready():
-        assert p.poll() is None and time.time() < end, 'it ended, or nothing happened, before it could be killed'
+        working = program.poll() is None and time.time() < end
+        assert working, 'it ended, or nothing happened, before it could be killed'
         time.sleep(.01)
-    p.send_signal(signal.SIGKILL)
-    p.wait()
+    program.send_signal(signal.SIGKILL)
+    program.wait()
+
 
 @pytest.mark.faults
 def test_sigkill_in_recovery_then_resume_gives_the_same_bytes(teacher, tmp_path):
-    options = ['run', 'cda', teacher, '--preset', 'digits', '--ipc', '4', '--steps', '250', '--batch', '20']
-    subprocess.run(ddnb(*options, '--out', tmp_path/'whole'), check=True, capture_output=True)
+    whole = tmp_path/'whole'
     cut = tmp_path/'cut'
-    kill_when(ddnb(*options, '--out', cut), lambda: (cut/'state.safetensors').exists() and len(list((cut/'previews').glob('*.png'))) > 2)
-    assert Run.open(cut).state == 'interrupted' and not (cut/'result').exists()
-    first = (cut/'state.safetensors').stat().st_mtime_ns
-    kill_when(ddnb('resume', cut), lambda: (cut/'state.safetensors').stat().st_mtime_ns > first) # and once more
+    checkpoint = cut/'state.safetensors'
+    settings = dict(ipc=4, steps=250, batch=20)
+    subprocess.run(ddnb(*run_cda(teacher, whole, **settings)), check=True, capture_output=True)
+
+    def well_on_its_way(): return checkpoint.exists() and len(list((cut/'previews').glob('*.png'))) > 2
+    kill_when(ddnb(*run_cda(teacher, cut, **settings)), well_on_its_way)
+    assert Run.open(cut).state == 'interrupted'
+    assert not (cut/'result').exists()
+
+    first = checkpoint.stat().st_mtime_ns
+    kill_when(ddnb('resume', cut), lambda: checkpoint.stat().st_mtime_ns > first)  # and once more
     done = subprocess.run(ddnb('resume', cut), check=True, capture_output=True, text=True)
-    assert (cut/'result/images.safetensors').read_bytes() == (tmp_path/'whole/result/images.safetensors').read_bytes()
+    images = 'result/images.safetensors'
+    assert (cut/images).read_bytes() == (whole/images).read_bytes()
+    assert 'DistilledSet' in done.stdout
+
     steps = [e['step'] for e in Run.open(cut).events]
-    assert steps == sorted(set(steps)) and steps[-1] == 500 and 'DistilledSet' in done.stdout
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 500
     assert not list(cut.rglob('*.part'))
+
 
 @pytest.mark.faults
 def test_kill_before_the_first_checkpoint(teacher, tmp_path):
     cut = tmp_path/'cut'
-    kill_when(ddnb('run', 'cda', teacher, '--preset', 'digits', '--ipc', '1', '--steps', '200', '--out', cut), lambda: (cut/'run.json').exists())
+    kill_when(ddnb(*run_cda(teacher, cut, ipc=1, steps=200)), lambda: (cut/'run.json').exists())
     assert len(resume(cut).result()) == 10
+
 
 @pytest.mark.faults
 def test_a_damaged_checkpoint_is_named(teacher, tmp_path):
-    run = subprocess.run(ddnb('run', 'cda', teacher, '--preset', 'digits', '--ipc', '1', '--steps', '5', '--out', tmp_path/'r'), capture_output=True)
-    assert run.returncode == 0
-    (tmp_path/'r/state.safetensors').write_bytes(b'half a file')
-    import shutil; shutil.rmtree(tmp_path/'r/result')
-    status = json.loads((tmp_path/'r/status.json').read_text())
-    (tmp_path/'r/status.json').write_text(json.dumps(dict(status, status='stopped')))
-    with pytest.raises(InputError, match='state.safetensors'): resume(tmp_path/'r')
+    folder = tmp_path/'r'
+    subprocess.run(ddnb(*run_cda(teacher, folder, ipc=1, steps=5)), check=True, capture_output=True)
+    (folder/'state.safetensors').write_bytes(b'half a file')
+    shutil.rmtree(folder/'result')
+    status = json.loads((folder/'status.json').read_text())
+    (folder/'status.json').write_text(json.dumps(dict(status, status='stopped')))
+    with pytest.raises(InputError, match='state.safetensors'): resume(folder)
+
+
+def hear_interrupts():
+    "A shell's background jobs ignore Ctrl-C, and so would their children"
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def test_two_processes_cannot_write_one_run(teacher, tmp_path):
-    options = ['run', 'cda', teacher, '--preset', 'digits', '--ipc', '1', '--steps', '100000', '--out', tmp_path/'r']
-    heard = lambda: signal.signal(signal.SIGINT, signal.default_int_handler) # a shell's background jobs ignore Ctrl-C, and so would their children
-    p = subprocess.Popen(ddnb(*options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=heard)
+    folder = tmp_path/'r'
+    command = ddnb(*run_cda(teacher, folder, ipc=1, steps=100_000))
+    quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    program = subprocess.Popen(command, **quiet, preexec_fn=hear_interrupts)
     try:
-        while not (tmp_path/'r/events.jsonl').exists(): assert p.poll() is None; time.sleep(.02)
-        second = subprocess.run(ddnb(*options), capture_output=True, text=True)
-        assert second.returncode == 2 and 'another process' in second.stderr
-        assert Run.open(tmp_path/'r').state == 'running'
-        p.send_signal(signal.SIGINT) # Ctrl-C keeps a checkpoint
-        assert p.wait(120) == 130 and (tmp_path/'r/state.safetensors').exists() and Run.open(tmp_path/'r').state == 'stopped'
-    finally: p.kill()
+        while not (folder/'events.jsonl').exists():
+            assert program.poll() is None
+            time.sleep(.02)
+        second = subprocess.run(command, capture_output=True, text=True)
+        assert second.returncode == 2
+        assert 'another process' in second.stderr
+        assert Run.open(folder).state == 'running'
+
+        program.send_signal(signal.SIGINT)  # Ctrl-C keeps a checkpoint
+        assert program.wait(120) == 130
+        assert (folder/'state.safetensors').exists()
+        assert Run.open(folder).state == 'stopped'
+    finally: program.kill()
+
+
+ENDS_EARLY = '''
+import sys
+import time
+from ddnb.all import *
+teacher, folder = sys.argv[1:]
+run = CDA.preset('digits', ipc=1, steps=5000).start(Teacher.load(teacher), folder=folder)
+time.sleep(1.5)
+'''
+
 
 def test_a_program_that_ends_keeps_a_checkpoint(teacher, tmp_path):
-    code = f"from ddnb.all import *; import time; r = CDA.preset('digits', ipc=1, steps=5000).start(Teacher.load({str(teacher)!r}), folder={str(tmp_path/'r')!r}); time.sleep(1.5)"
-    assert subprocess.run([sys.executable, '-c', code], capture_output=True).returncode == 0
-    assert Run.open(tmp_path/'r').state == 'stopped' and (tmp_path/'r/state.safetensors').exists()
+    folder = tmp_path/'r'
+    done = subprocess.run([sys.executable, '-c', ENDS_EARLY, teacher, folder], capture_output=True)
+    assert done.returncode == 0
+    assert Run.open(folder).state == 'stopped'
+    assert (folder/'state.safetensors').exists()
 
-@pytest.mark.parametrize('command', [[], ['demo'], ['squeeze'], ['run'], ['run', 'cda'], ['resume'], ['evaluate'], ['export']])
+
+COMMANDS = [[], ['demo'], ['squeeze'], ['run'], ['run', 'cda'], ['resume'], ['evaluate'], ['export']]
+
+
+@pytest.mark.parametrize('command', COMMANDS, ids=lambda c: ' '.join(c) or 'ddnb')
 def test_help_teaches(command, capsys):
     with pytest.raises(SystemExit) as end: main([*command, '--help'])
     out = capsys.readouterr().out
-    assert end.value.code == 0 and 'usage: ddnb' in out and len(out.splitlines()) > 4
-    if command[-1:] == ['cda']: assert 'images per class' in out and 'weight of the BatchNorm term' in out
+    assert end.value.code == 0
+    assert 'usage: ddnb' in out
+    assert len(out.splitlines()) > 4
+    if command == ['run', 'cda']:
+        assert 'images per class' in out
+        assert 'weight of the BatchNorm term' in out
+
 
 @pytest.mark.slow
 def test_demo_leaves_its_report(tmp_path):
-    p = subprocess.run(ddnb('demo', '--out', tmp_path/'demo', '--repeats', '1', '--quick'), capture_output=True, text=True)
-    assert p.returncode == 0, p.stderr[-2000:]
-    page, rows = (tmp_path/'demo/report.html').read_text(), json.loads((tmp_path/'demo/scores.json').read_text())
-    assert {'name', 'protocol', 'net', 'ipc', 'repeats', 'mean', 'std', 'best'} <= set(rows[0]) and all(0 <= r['mean'] <= 1 for r in rows)
-    assert {r['name'] for r in rows} == {'random real', 'cosine curriculum', 'constant crops', 'PDD over MTT', 'curriculum + real (CCFS)'} and '<script' not in page
-    assert not [w for w in page.split('"') if w.startswith('http') and 'w3.org' not in w], 'the page asks for something outside'
+    home = tmp_path/'demo'
+    done = subprocess.run(ddnb('demo', '--out', home, '--repeats', '1', '--quick'), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+    rows = json.loads((home/'scores.json').read_text())
+    assert {'name', 'protocol', 'net', 'ipc', 'repeats', 'mean', 'std', 'best'} <= rows[0].keys()
+    assert all(0 <= r['mean'] <= 1 for r in rows)
+    sets = {'random real', 'cosine curriculum', 'constant crops', 'PDD over MTT', 'curriculum + real (CCFS)'}
+    assert {r['name'] for r in rows} == sets
+
+    page = (home/'report.html').read_text()
+    links = [text for text in page.split('"') if text.startswith('http') and 'w3.org' not in text]
+    assert not links, 'the page asks for something outside'
+    assert '<script' not in page
+
     again = subprocess.run(ddnb('demo', '--out', tmp_path), capture_output=True, text=True)
-    assert again.returncode == 2 and 'holds other files' in again.stderr
+    assert again.returncode == 2
+    assert 'holds other files' in again.stderr

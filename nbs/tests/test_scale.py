@@ -1,36 +1,66 @@
 "Shards of a recovery in other processes: one is killed, an error travels, the set at the end is the undivided one"
-import os, pickle, signal, threading, time
+import os
+import pickle
+import signal
+import threading
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+
 import pytest
+
 from ddnb.all import CDA, InputError, load, squeeze
 from ddnb.methods.shards import gather, orders, run_shards, shards
+
 
 @pytest.fixture(scope='module')
 def teacher(): return squeeze(load('digits'), 'convnet2-w8-batch', epochs=1, progress=False)
 
+
+def one_worker():
+    "A pool of one process that begins as a new Python"
+    return ProcessPoolExecutor(1, get_context('spawn'))
+
+
 def test_orders_are_small(teacher, tmp_path):
     plan = shards(CDA.preset('digits', ipc=3, batch=5), teacher, tmp_path/'plan')
-    assert len(plan) == 6 and len(pickle.dumps(plan[-1])) < 400 + len(str(tmp_path)) and pickle.loads(pickle.dumps(plan)) == plan
+    assert len(plan) == 6
+    assert len(pickle.dumps(plan[-1])) < 400 + len(str(tmp_path))
+    assert pickle.loads(pickle.dumps(plan)) == plan
+
+
+def kill_workers_when(pool, file):
+    "In the background: SIGKILL to the processes of a pool as soon as a file is there"
+    def wait_and_kill():
+        while not file.exists(): time.sleep(.005)
+        for pid in list(pool._processes): os.kill(pid, signal.SIGKILL)
+    threading.Thread(target=wait_and_kill, daemon=True).start()
+
 
 @pytest.mark.faults
 @pytest.mark.slow
 def test_a_killed_worker_loses_nothing(teacher, tmp_path):
     method = CDA.preset('digits', ipc=2, batch=10, steps=400)
-    plan = shards(method, teacher, tmp_path/'plan')
-    with ProcessPoolExecutor(1, get_context('spawn')) as pool:
-        def kill():
-            while not (plan[1].path/'status.json').exists(): time.sleep(.005)
-            for pid in list(pool._processes): os.kill(pid, signal.SIGKILL)
-        threading.Thread(target=kill, daemon=True).start()
-        with pytest.raises(InputError, match='1 of 2 shards failed\nshard-00001 failed: BrokenProcessPool'): run_shards(plan, pool)
-    assert [o.state for o in plan] == ['done', 'interrupted']
-    with pytest.raises(InputError, match=r'1 of 2 shards .* are not done: shard-00001 \(interrupted\)'): gather(tmp_path/'plan')
-    first = (plan[0].path/'status.json').read_bytes()
-    (plan[1].path/'mine').mkdir() # an error of ours comes back from another process as it was
-    (plan[1].path/'run.json').rename(plan[1].path/'mine'/'run.json')
-    with ProcessPoolExecutor(1, get_context('spawn')) as pool:
-        with pytest.raises(InputError, match='holds other files'): run_shards(orders(tmp_path/'plan'), pool)
-        (plan[1].path/'mine'/'run.json').rename(plan[1].path/'run.json'), (plan[1].path/'mine').rmdir()
-        run_shards(orders(tmp_path/'plan'), pool)
-    assert gather(tmp_path/'plan').identity == method.make(teacher).identity and (plan[0].path/'status.json').read_bytes() == first
+    folder = tmp_path/'plan'
+    plan = shards(method, teacher, folder)
+    finished, broken = (order.path for order in plan)
+    with one_worker() as pool:
+        kill_workers_when(pool, broken/'status.json')
+        with pytest.raises(InputError, match='1 of 2 shards failed\nshard-00001 failed: BrokenProcessPool'):
+            run_shards(plan, pool)
+    assert [order.state for order in plan] == ['done', 'interrupted']
+    with pytest.raises(InputError, match=r'1 of 2 shards .* are not done: shard-00001 \(interrupted\)'):
+        gather(folder)
+
+    # an error of ours comes back from another process as it was
+    status = (finished/'status.json').read_bytes()
+    (broken/'mine').mkdir()
+    (broken/'run.json').rename(broken/'mine/run.json')
+    with one_worker() as pool, pytest.raises(InputError, match='holds other files'):
+        run_shards(orders(folder), pool)
+
+    (broken/'mine/run.json').rename(broken/'run.json')
+    (broken/'mine').rmdir()
+    with one_worker() as pool: run_shards(orders(folder), pool)
+    assert gather(folder).identity == method.make(teacher).identity
+    assert (finished/'status.json').read_bytes() == status, 'a finished shard is left alone'
