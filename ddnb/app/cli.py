@@ -12,9 +12,9 @@ from pathlib import Path
 from .. import __version__
 from ..core.basics import InputError, check, here
 from ..data.images import EXPORTS, read_set
-from ..data.load import CIFAR, RealData, load, reload
+from ..data.load import RealData, load, reload
 from ..data.views import constant, cosine, linear, reverse, step
-from ..core.config import param_docs, plain_value, read_call
+from ..core.config import param_docs, plain_value, read_call, registered
 from ..core.run import Run, Stopped, resume
 from ..train.train import Teacher, squeeze
 from ..train.evaluate import PROTOCOLS, evaluate, protocol
@@ -138,7 +138,7 @@ def _judge(a, teacher, sets) -> RealData:
     if a.data: return _real(a)
     if teacher and 'origin' in teacher.data_facts and a.size is None and a.first is None: return reload(teacher.data_facts)
     name = next((s.provenance.get('data', {}).get('name') for s in sets.values()), None)
-    known = name == 'digits' or name in CIFAR or name == 'tiny-imagenet'
+    known = name in registered('data')
     check(known, 'the sets do not say which real data to judge them on', '--data cifar10, or --data FOLDER (and --size where it was loaded with one)')
     a.data = name
     return _real(a)

@@ -8,8 +8,11 @@ __all__ = ['OPERATIONS', 'STRATEGIES', 'DSAParams', 'draw_dsa', 'strategy']
 # %% ../../nbs/data/03_dsa.ipynb #cad12a45
 import math
 from dataclasses import dataclass
-import torch, torch.nn.functional as F
+
+import torch
+import torch.nn.functional as F
 from torch import Tensor
+
 from ..core.basics import check
 
 # %% ../../nbs/data/03_dsa.ipynb #0dc63356
@@ -22,80 +25,131 @@ class DSAParams:
 
     def __call__(self, x: Tensor) -> Tensor: # (n, C, S, S), centred at zero: zero is what fills the outside
         "The images, changed. Differentiable in x."
-        if self.colour is not None: x = _colours(x, self.colour)
-        if self.affine is not None: x = F.grid_sample(x, F.affine_grid(self.affine, list(x.shape), align_corners=True), align_corners=True)
-        return x if self.hole is None else x * _outside(self.hole, x.shape[-1])[:, None]
+        if self.colour is not None: x = _change_colours(x, self.colour)
+        if self.affine is not None: x = _move_pixels(x, self.affine)
+        if self.hole is not None: x = x * _outside(self.hole, x.shape[-1])[:, None]
+        return x
 
-    def to(self, device) -> 'DSAParams': "The same draw on a device"; return DSAParams(*(None if t is None else t.to(device) for t in (self.colour, self.affine, self.hole)))
+    def to(self, device) -> 'DSAParams':
+        "The same draw on a device"
+        tensors = (self.colour, self.affine, self.hole)
+        return DSAParams(*(None if t is None else t.to(device) for t in tensors))
 
-def _colours(x, c):
-    brightness, saturation, contrast = c[:, :, None, None, None].unbind(1)
+# %% ../../nbs/data/03_dsa.ipynb #cfad7e27
+def _change_colours(x, colour):
+    brightness, saturation, contrast = colour[:, :, None, None, None].unbind(1)
     x = x + brightness
     grey = x.mean(1, keepdim=True)
     x = (x - grey) * saturation + grey
     mean = x.mean((1, 2, 3), keepdim=True)
     return (x - mean) * contrast + mean
 
+def _move_pixels(x, affine):
+    grid = F.affine_grid(affine, list(x.shape), align_corners=True)
+    return F.grid_sample(x, grid, align_corners=True)
+
 def _outside(hole, size):
     "1 outside the squares of half the side around `hole`, 0 inside, (n, S, S)"
     half = size // 4
-    at = torch.arange(size, device=hole.device)
-    near = lambda c: (at >= c[:, None] - half) & (at < c[:, None] + half)
-    return (~(near(hole[:, 0])[:, :, None] & near(hole[:, 1])[:, None, :])).float()
+    position = torch.arange(size, device=hole.device)
+    def near(centre): return (position >= centre[:, None] - half) & (position < centre[:, None] + half)
+    rows, columns = near(hole[:, 0]), near(hole[:, 1])
+    return (~(rows[:, :, None] & columns[:, None, :])).float()
 
 # %% ../../nbs/data/03_dsa.ipynb #e62950b9
 OPERATIONS = ('colour', 'crop', 'cutout', 'flip', 'scale', 'rotate')
 
-def _uniform(n, k, lo, hi, g): return lo + (hi - lo) * torch.rand(n, k, generator=g)
+def _uniform(n, k, lo, hi, generator):
+    return lo + (hi - lo) * torch.rand(n, k, generator=generator)
 
-def _matrix(kind: str, n: int, size: int, g) -> Tensor:
+def _random_map(kind: str, n: int, size: int, generator) -> Tensor:
     "n maps of coordinates of one kind, (n, 2, 3)"
-    a, far = torch.eye(2, 3).repeat(n, 1, 1), round(size / 8)
-    if kind == 'flip': a[:, 0, 0] = 1 - 2 * (torch.rand(n, generator=g) < .5).float()
-    if kind == 'crop': a[:, :, 2] = torch.randint(-far, far + 1, (n, 2), generator=g) * 2 / (size - 1)
-    if kind == 'scale': a[:, [0, 1], [0, 1]] = _uniform(n, 2, 1 / 1.2, 1.2, g)
+    a = torch.eye(2, 3).repeat(n, 1, 1)
+    if kind == 'flip':
+        a[:, 0, 0] = 1 - 2 * (torch.rand(n, generator=generator) < .5).float()
+    if kind == 'crop':
+        far = round(size / 8)
+        a[:, :, 2] = torch.randint(-far, far + 1, (n, 2), generator=generator) * 2 / (size - 1)
+    if kind == 'scale':
+        a[:, [0, 1], [0, 1]] = _uniform(n, 2, 1 / 1.2, 1.2, generator)
     if kind == 'rotate':
-        t = _uniform(n, 1, -15, 15, g)[:, 0] * math.pi / 180
-        a[:, 0, 0], a[:, 0, 1], a[:, 1, 0], a[:, 1, 1] = t.cos(), -t.sin(), t.sin(), t.cos()
+        angle = _uniform(n, 1, -15, 15, generator)[:, 0] * math.pi / 180
+        a[:, 0, 0], a[:, 0, 1] = angle.cos(), -angle.sin()
+        a[:, 1, 0], a[:, 1, 1] = angle.sin(), angle.cos()
     return a
 
 def _after(a: Tensor, b: Tensor) -> Tensor:
     "Coordinates through `b`, then through `a`"
-    return torch.cat([a[:, :, :2] @ b[:, :, :2], a[:, :, :2] @ b[:, :, 2:] + a[:, :, 2:]], 2)
+    linear = a[:, :, :2] @ b[:, :, :2]
+    offset = a[:, :, :2] @ b[:, :, 2:] + a[:, :, 2:]
+    return torch.cat([linear, offset], 2)
 
 # %% ../../nbs/data/03_dsa.ipynb #f800c577
-def _draw_group(n: int, size: int, g, operations, rule: str) -> DSAParams:
+def _choose(operations, rule: str, generator) -> list:
+    "Names of the operations that a group gets"
+    def one_of(names): return names[int(torch.randint(len(names), (1,), generator=generator))]
+    if rule == 'one': return [one_of(operations)]
+    names = [o for o in ('colour', 'flip') if o in operations]
+    names.append(one_of([o for o in ('crop', 'scale', 'rotate') if o in operations]))
+    if 'cutout' in operations: names.append('cutout')
+    return names
+
+def _draw_group(n: int, size: int, generator, operations, rule: str) -> DSAParams:
     "A draw for n images that share the choice of the operation"
-    one = lambda names: names[int(torch.randint(len(names), (1,), generator=g))]
-    if rule == 'one': chosen = [one(operations)]
-    else: chosen = [o for o in ('colour', 'flip') if o in operations] + [one([o for o in ('crop', 'scale', 'rotate') if o in operations])] + [o for o in ('cutout',) if o in operations]
-    colour = torch.cat([_uniform(n, 1, -.5, .5, g), _uniform(n, 1, 0, 2, g), _uniform(n, 1, .5, 1.5, g)], 1) if 'colour' in chosen else torch.tensor([[0., 1, 1]]).repeat(n, 1)
-    affine = torch.eye(2, 3).repeat(n, 1, 1)
-    for kind in chosen:
-        if kind not in ('colour', 'cutout'): affine = _after(affine, _matrix(kind, n, size, g))
-    hole = torch.randint(0, size + 1 - (size // 2) % 2, (n, 2), generator=g) if 'cutout' in chosen else torch.full((n, 2), 9 * size) # far outside
+    names = _choose(operations, rule, generator)
+    colour, affine, hole = _no_change(size)
+    if 'colour' in names:
+        brightness = _uniform(n, 1, -.5, .5, generator)
+        saturation = _uniform(n, 1, 0, 2, generator)
+        contrast = _uniform(n, 1, .5, 1.5, generator)
+        colour = torch.cat([brightness, saturation, contrast], 1)
+    for kind in names:
+        if kind not in ('colour', 'cutout'): affine = _after(affine, _random_map(kind, n, size, generator))
+    if 'cutout' in names:
+        hole = torch.randint(0, size + 1 - (size // 2) % 2, (n, 2), generator=generator)
     return DSAParams(colour, affine, hole)
 
-def draw_dsa(groups: int, each: int, size: int, # groups of images, images in each, pixels along a side
-                generator,
-                operations=OPERATIONS,             # names of OPERATIONS
-                rule: str = 'one',                 # 'one' operation a group, or IDC's several ('idc')
-                shared: bool = False               # do the images of a group share the numbers too?
-                ) -> DSAParams:
-    "DSAParams what happens to groups·each images, in the order of the groups (DSA §3.2; IDC §4.2)"
-    check(set(operations) <= set(OPERATIONS) and len(operations) > 0, f'operations {list(operations)}', f'choose from {OPERATIONS}')
+def _no_change(size: int) -> tuple:
+    "Colour factors, map and hole of one image to which nothing happens: its hole is far outside"
+    return torch.tensor([[0., 1, 1]]), torch.eye(2, 3)[None], torch.tensor([[9 * size, 9 * size]])
+
+# %% ../../nbs/data/03_dsa.ipynb #719bb96d
+def draw_dsa(groups: int,              # groups of images
+             each: int,                # images in each group
+             size: int,                # pixels along an image's side
+             generator,
+             operations=OPERATIONS,    # names of OPERATIONS
+             rule: str = 'one',        # 'one' operation a group, or IDC's several ('idc')
+             shared: bool = False,     # do the images of a group share the numbers too?
+             ) -> DSAParams:
+    "Draw what happens to groups·each images, in the order of the groups (DSA §3.2; IDC §4.2)"
+    check(set(operations) <= set(OPERATIONS) and len(operations) > 0,
+          f'operations {list(operations)}',
+          f'choose from {OPERATIONS}')
     check(rule in ('one', 'idc'), f'rule {rule!r}', "use 'one' or 'idc'")
-    drawn = [_draw_group(1 if shared else each, size, generator, operations, rule) for _ in range(groups)]
-    parts = [torch.cat([getattr(d, f).expand(each, *getattr(d, f).shape[1:]) for d in drawn]) for f in ('colour', 'affine', 'hole')]
-    nothing = [torch.tensor([0., 1, 1]), torch.eye(2, 3), torch.tensor([9 * size, 9 * size])]
-    return DSAParams(*(None if bool((p == n).all()) else p for p, n in zip(parts, nothing)))
+    draws = [_draw_group(1 if shared else each, size, generator, operations, rule) for _ in range(groups)]
+    no_colour, no_map, no_hole = _no_change(size)
+    return DSAParams(_join([d.colour for d in draws], each, no_colour),
+                     _join([d.affine for d in draws], each, no_map),
+                     _join([d.hole for d in draws], each, no_hole))
+
+def _join(parts: list, each: int, no_change: Tensor) -> Tensor | None:
+    "The numbers of all groups, `each` rows a group; None where none of them changes anything"
+    rows = torch.cat([p.expand(each, *p.shape[1:]) for p in parts])
+    return None if bool((rows == no_change).all()) else rows
 
 # %% ../../nbs/data/03_dsa.ipynb #8661f374
 STRATEGIES = { # name → rule, operations left out
-    'one': ('one', ()), 'idc': ('idc', ('cutout',)), 'idc-walk': ('idc', ('cutout', 'flip', 'scale', 'rotate')), 'idc-match': ('idc', ('flip', 'scale', 'rotate'))}
+    'one': ('one', ()),
+    'idc': ('idc', ('cutout',)),
+    'idc-walk': ('idc', ('cutout', 'flip', 'scale', 'rotate')),
+    'idc-match': ('idc', ('flip', 'scale', 'rotate')),
+}
 
 def strategy(name: str, flips: bool) -> dict: # one of STRATEGIES; may the images be mirrored?
     "`operations` and `rule` of a published strategy for `draw_dsa`. Raises `InputError` for an unknown name."
     check(name in STRATEGIES, f'strategy {name!r}', f'choose one of {list(STRATEGIES)}')
-    rule, without = STRATEGIES[name]
-    return dict(operations=tuple(o for o in OPERATIONS if o not in without and (flips or o != 'flip')), rule=rule)
+    rule, left_out = STRATEGIES[name]
+    operations = [o for o in OPERATIONS if o not in left_out]
+    if not flips: operations = [o for o in operations if o != 'flip']
+    return dict(operations=tuple(operations), rule=rule)

@@ -10,49 +10,93 @@ __all__ = ['RATIO', 'Schedule', 'constant', 'step', 'linear', 'cosine', 'Reverse
 # %% ../../nbs/data/02_views.ipynb #ca4c9faf
 import math
 from dataclasses import dataclass
-import numpy as np, torch, torch.nn.functional as F
+
+import numpy as np
+import torch
+import torch.nn.functional as F
 from torch import Tensor
+
 from ..core.basics import InputError, check
+from ..core.config import known
 
 # %% ../../nbs/data/02_views.ipynb #a2a4fd9e
+@known
 @dataclass(frozen=True)
 class Schedule:
-    "A crop schedule: call it with progress in [0, 1] for (lower, upper) bounds of the crop's area (CDA, Yin & Shen 2024, §3)"
+    "A crop schedule: progress in [0, 1] → (lower, upper) bound of the crop's area (CDA, Yin & Shen 2024, §3)"
     kind: str                # 'constant', 'step', 'linear' or 'cosine'
     milestone: float = 1.    # share of the run after which the lower bound stays at `lo`
     lo: float = .08          # smallest lower bound, share of the image's area
     hi: float = 1.           # upper bound, where the lower bound starts
 
     def __post_init__(self):
-        check(0 < self.lo <= self.hi <= 1, f'crop bounds are lo={self.lo}, hi={self.hi}', 'areas are shares of the image: 0 < lo ≤ hi ≤ 1')
-        check(0 <= self.milestone <= 1, f'the milestone is {self.milestone}', 'it is a share of the run: 0 to 1')
+        check(0 < self.lo <= self.hi <= 1,
+              f'crop bounds are lo={self.lo}, hi={self.hi}',
+              'areas are shares of the image: 0 < lo ≤ hi ≤ 1')
+        check(0 <= self.milestone <= 1,
+              f'the milestone is {self.milestone}',
+              'it is a share of the run: 0 to 1')
 
     def __call__(self, progress: float) -> tuple[float, float]:
         if self.kind == 'constant' or progress >= self.milestone: return self.lo, self.hi
         p = progress / self.milestone
-        down = dict(step=1., linear=1 - p, cosine=(1 + math.cos(math.pi * p)) / 2)[self.kind]
-        return self.lo + (self.hi - self.lo) * down, self.hi
+        height = dict(step=1., linear=1 - p, cosine=(1 + math.cos(math.pi * p)) / 2)[self.kind]
+        return self.lo + (self.hi - self.lo) * height, self.hi
 
-def constant(lo=.08, hi=1.): "Always the same bounds: SRe2L's crops (CTL in the paper)"; return Schedule('constant', 0., lo, hi)
-def step(milestone=.5, lo=.08, hi=1.): "Whole images until the milestone, then `lo`"; return Schedule('step', milestone, lo, hi)
-def linear(milestone=1., lo=.08, hi=1.): "The lower bound falls on a line until the milestone"; return Schedule('linear', milestone, lo, hi)
-def cosine(milestone=1., lo=.08, hi=1.): "The lower bound falls along half a cosine until the milestone: CDA"; return Schedule('cosine', milestone, lo, hi)
+# %% ../../nbs/data/02_views.ipynb #d41f4e38
+@known('schedule')
+def constant(lo=.08, hi=1.):
+    "Always the same bounds: SRe2L's crops (CTL in the paper)"
+    return Schedule('constant', 0., lo, hi)
+
+@known('schedule')
+def step(milestone=.5, lo=.08, hi=1.):
+    "Whole images until the milestone, then `lo`"
+    return Schedule('step', milestone, lo, hi)
+
+@known('schedule')
+def linear(milestone=1., lo=.08, hi=1.):
+    "The lower bound falls on a line until the milestone"
+    return Schedule('linear', milestone, lo, hi)
+
+@known('schedule')
+def cosine(milestone=1., lo=.08, hi=1.):
+    "The lower bound falls along half a cosine until the milestone: CDA"
+    return Schedule('cosine', milestone, lo, hi)
 
 # %% ../../nbs/data/02_views.ipynb #288461b9
+@known
 @dataclass(frozen=True)
 class Reversed:
     "A schedule run backwards"
-    schedule: Schedule
+    schedule: Schedule # the schedule that runs forwards
+
     def __call__(self, progress: float): return self.schedule(1 - progress)
 
-def reverse(schedule): "The schedule run backwards, from local to global (RCL in the paper)"; return Reversed(schedule)
+@known('schedule')
+def reverse(schedule):
+    "The schedule run backwards, from local to global (RCL in the paper)"
+    return Reversed(schedule)
 
+# %% ../../nbs/data/02_views.ipynb #455a484d
 def bounds(schedule, steps: int) -> Tensor: # any callable schedule; steps of the run
-    "Lower and upper bounds at each step s = 0 … steps − 1, (steps, 2). Raises `InputError` where a schedule leaves 0 < lo ≤ hi ≤ 1."
-    try: b = torch.tensor([schedule(s / steps) for s in range(steps)], dtype=torch.float64).view(steps, 2)
-    except (TypeError, RuntimeError, ValueError): raise InputError(f'the schedule {getattr(schedule, "__name__", schedule)!r} does not turn progress into (lower, upper)', 'write cosine(), with brackets, or give a function of progress in [0, 1] that returns two shares of the area') from None
-    bad = ((b[:, 0] <= 0) | (b[:, 0] > b[:, 1] + 1e-12) | (b[:, 1] > 1)).nonzero().flatten().tolist()
-    check(not bad, f'at step {bad[:1]} of {steps} the schedule gives bounds {b[bad[:1]].tolist()}', 'a schedule returns shares of the area, 0 < lo ≤ hi ≤ 1')
+    """Lower and upper bounds at each step s = 0 … steps − 1, (steps, 2) float64.
+
+    Raises `InputError` where a schedule leaves 0 < lo ≤ hi ≤ 1."""
+    try:
+        pairs = [schedule(s / steps) for s in range(steps)]
+        b = torch.tensor(pairs, dtype=torch.float64).view(steps, 2)
+    except (TypeError, RuntimeError, ValueError):
+        name = getattr(schedule, '__name__', schedule)
+        raise InputError(f'the schedule {name!r} does not turn progress into (lower, upper)',
+                         'write cosine(), with brackets, or give a function of progress in [0, 1] '
+                         'that returns two shares of the area') from None
+    lo, hi = b.unbind(1)
+    wrong = (lo <= 0) | (lo > hi + 1e-12) | (hi > 1)
+    first = wrong.nonzero().flatten()[:1].tolist()
+    check(not first,
+          f'at step {first} of {steps} the schedule gives bounds {b[first].tolist()}',
+          'a schedule returns shares of the area, 0 < lo ≤ hi ≤ 1')
     return b
 
 # %% ../../nbs/data/02_views.ipynb #9109a9a5
@@ -62,35 +106,56 @@ def random_boxes(lo: Tensor,       # (n,) lower bounds of the area, shares of th
                  hi: Tensor,       # (n,) upper bounds
                  size: int,        # pixels along the image's side
                  generator) -> Tensor:
-    "Boxes by torchvision's `RandomResizedCrop` rule, (n, 4) int64: top, left, height, width. Whole image after ten tries in vain."
+    """Boxes by torchvision's `RandomResizedCrop` rule, (n, 4) int64: top, left, height, width.
+
+    Whole image after ten tries in vain."""
     n = len(lo)
     u = torch.rand(n, 10, 2, generator=generator, dtype=torch.float64)
     area = size * size * (lo[:, None] + (hi - lo)[:, None] * u[..., 0])
     ratio = torch.exp(math.log(RATIO[0]) + math.log(RATIO[1] / RATIO[0]) * u[..., 1])
-    w, h = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()
+    w = (area * ratio).sqrt().round()
+    h = (area / ratio).sqrt().round()
     fits = (w > 0) & (w <= size) & (h > 0) & (h <= size)
     first = fits.long().argmax(1, keepdim=True)
-    side = lambda x: torch.where(fits.any(1), x.gather(1, first).squeeze(1), float(size))
-    h, w = side(h), side(w)
-    place = torch.rand(n, 2, generator=generator, dtype=torch.float64)
-    top, left = (place[:, 0] * (size - h + 1)).floor(), (place[:, 1] * (size - w + 1)).floor()
+    def first_that_fits(x): return torch.where(fits.any(1), x.gather(1, first).squeeze(1), float(size))
+    h = first_that_fits(h)
+    w = first_that_fits(w)
+    corner = torch.rand(n, 2, generator=generator, dtype=torch.float64)
+    top = (corner[:, 0] * (size - h + 1)).floor()
+    left = (corner[:, 1] * (size - w + 1)).floor()
     return torch.stack([top, left, h, w], 1).long()
 
 # %% ../../nbs/data/02_views.ipynb #f879c3c0
-def random_views(lo, hi, size: int, generator, # lo, hi: (n,) bounds of the crop's area
-                 flip: bool = True,            # mirror with probability ½
-                 shift: int = 0,               # roll by 0 … shift pixels down and right, each
+def _random_flips(n: int, generator, flip: bool) -> Tensor:
+    "A column of ones and zeros: is the image mirrored? (n, 1) int64"
+    return (torch.rand(n, 1, generator=generator) < .5).long() * int(flip)
+
+def random_views(lo: Tensor,          # (n,) lower bounds of the crop's area, shares of the image
+                 hi: Tensor,          # (n,) upper bounds
+                 size: int,           # pixels along the image's side
+                 generator,
+                 flip: bool = True,   # mirror with probability ½
+                 shift: int = 0,      # roll by 0 … shift pixels down and right, each
                  ) -> Tensor:
     "Views for n steps or n images, (n, 7) int64: top, left, height, width, flip, down, right"
-    boxes, n = random_boxes(lo, hi, size, generator), len(lo)
-    flips = (torch.rand(n, 1, generator=generator) < .5).long() * int(flip)
-    return torch.cat([boxes, flips, torch.randint(0, shift + 1, (n, 2), generator=generator)], 1)
+    n = len(lo)
+    boxes = random_boxes(lo, hi, size, generator)
+    flips = _random_flips(n, generator, flip)
+    rolls = torch.randint(0, shift + 1, (n, 2), generator=generator)
+    return torch.cat([boxes, flips, rolls], 1)
 
-def pad_views(n: int, size: int, pad: int, generator, flip: bool = True) -> Tensor: # how many; pixels along a side; how far a box may stick out; mirror with probability ½
-    "Views of `RandomCrop(size, padding=pad)` and a flip: whole-size boxes that may stick out by `pad` pixels (outside is black), (n, 7)"
-    place = torch.randint(-pad, pad + 1, (n, 2), generator=generator)
-    flips = (torch.rand(n, 1, generator=generator) < .5).long() * int(flip)
-    return torch.cat([place, torch.full((n, 2), size), flips, torch.zeros(n, 2, dtype=torch.long)], 1)
+# %% ../../nbs/data/02_views.ipynb #f738a2d4
+def pad_views(n: int,               # how many
+              size: int,            # pixels along the image's side
+              pad: int,             # how far a box may stick out, in pixels
+              generator,
+              flip: bool = True,    # mirror with probability ½
+              ) -> Tensor:
+    "Views of `RandomCrop(size, padding=pad)` and a flip, (n, 7) int64; what lies outside is black"
+    corners = torch.randint(-pad, pad + 1, (n, 2), generator=generator)
+    flips = _random_flips(n, generator, flip)
+    rolls = torch.zeros(n, 2, dtype=torch.long)
+    return torch.cat([corners, torch.full((n, 2), size), flips, rolls], 1)
 
 def whole_views(n: int, size: int) -> Tensor: # how many; pixels along a side
     "Views that change nothing, (n, 7)"
@@ -98,29 +163,35 @@ def whole_views(n: int, size: int) -> Tensor: # how many; pixels along a side
 
 # %% ../../nbs/data/02_views.ipynb #cd1e86b1
 def view_matrices(views: Tensor, size: int) -> tuple[Tensor, Tensor]: # (n, 7) on any device; size of input and output
-    "The matrices (A_h, A_w) of each view, each (n, size, size) float32: rows are bilinear weights over the input's rows (columns)"
-    v = views.to(torch.float32)
+    """The matrices (A_h, A_w) of each view, each (n, size, size) float32.
+
+    Their rows are bilinear weights over the input's rows (columns)."""
     grid = torch.arange(size, device=views.device, dtype=torch.float32)
     def matrix(start, length, flip, roll):
         "Rows of hats around the positions that one axis looks at"
-        i = torch.remainder(grid - roll, size)                          # undo the roll,
-        i = torch.where(flip > 0, size - 1 - i, i)                      # then the flip,
-        at = ((i + .5) * (length / size) - .5).clamp(min=0).minimum(length - 1) # then the resize, clamped at the box's edge
-        return (1 - ((start + at)[..., None] - grid).abs()).clamp(min=0)
-    top, left, h, w, flip, down, right = v[:, :, None].unbind(1)
-    return matrix(top, h, torch.zeros_like(flip), down), matrix(left, w, flip, right)
+        i = torch.remainder(grid - roll, size)                    # undo the roll,
+        i = torch.where(flip > 0, size - 1 - i, i)                # then the flip,
+        inside = (i + .5) * (length / size) - .5                  # then the resize,
+        inside = inside.clamp(min=0).minimum(length - 1)          # clamped at the box's edge
+        return (1 - ((start + inside)[..., None] - grid).abs()).clamp(min=0)
+    top, left, h, w, flip, down, right = views.float()[:, :, None].unbind(1)
+    a_h = matrix(top, h, torch.zeros_like(flip), down)
+    a_w = matrix(left, w, flip, right)
+    return a_h, a_w
 
 def apply_views(x: Tensor,        # (N, C, S, S)
-                views: Tensor     # (N, 7), one an image; or (1, 7), one for all
+                views: Tensor,    # (N, 7), one an image; or (1, 7), one for all
                 ) -> Tensor:
-    "Each image through its view: crop, bilinear resize to the full size, flip, roll. Differentiable, fixed shapes, no host synchronisation."
+    """Each image through its view: crop, bilinear resize to the full size, flip, roll.
+
+    Differentiable, fixed shapes, no host synchronisation."""
     a_h, a_w = view_matrices(views, x.shape[-1])
     return a_h[:, None] @ x @ a_w[:, None].transpose(-1, -2)
 
 # %% ../../nbs/data/02_views.ipynb #92d97e82
 @dataclass(frozen=True)
 class Mix:
-    "How one batch is mixed: partner of each image, share of the image itself, and the pasted box (CutMix) or none (MixUp)"
+    "How one batch is mixed: partner of each image, its own share, and the pasted box (CutMix) or none (MixUp)"
     partner: Tensor   # (B,) int64 indices in the batch
     share: float      # λ, the part of each image (and label) that is its own
     box: tuple        # top, bottom, left, right of the pasted box; () for MixUp
@@ -129,37 +200,53 @@ class Mix:
         "Mix a batch (B, C, S, S)"
         other = x[self.partner.to(x.device)]
         if not self.box: return self.share * x + (1 - self.share) * other
-        t, b, l, r = self.box
+        top, bottom, left, right = self.box
         x = x.clone()
-        x[:, :, t:b, l:r] = other[:, :, t:b, l:r]
+        x[:, :, top:bottom, left:right] = other[:, :, top:bottom, left:right]
         return x
 
-def random_mix(kind: str,        # 'cutmix' or 'mixup'
-               n: int,           # images in the batch
-               size: int, generator,
-               alpha: float = 1., # of the Beta distribution of λ
-               share: float = 1.  # probability that anything is mixed at all
+# %% ../../nbs/data/02_views.ipynb #0800c1b0
+def random_mix(kind: str,                 # 'cutmix' or 'mixup'
+               n: int,                    # images in the batch
+               size: int,                 # pixels along an image's side
+               generator,
+               alpha: float = 1.,         # of the Beta distribution of λ
+               probability: float = 1.,   # that anything is mixed at all
                ) -> Mix:
-    "DSAParams how a batch is mixed (CutMix: Yun et al. 2019; MixUp: Zhang et al. 2018)"
-    seed = int(torch.randint(2**62, (1,), generator=generator))
-    if share < 1 and float(torch.rand(1, generator=generator)) >= share: return Mix(torch.arange(n), 1., ())
-    share, partner = float(np.random.default_rng(seed).beta(alpha, alpha)), torch.randperm(n, generator=generator)
+    "Draw how a batch is mixed (CutMix: Yun et al. 2019; MixUp: Zhang et al. 2018)"
+    seed = int(torch.randint(2**62, (1,), generator=generator)) # torch's Beta takes no generator, NumPy's does
+    if probability < 1 and float(torch.rand(1, generator=generator)) >= probability:
+        return Mix(torch.arange(n), 1., ())
+    share = float(np.random.default_rng(seed).beta(alpha, alpha))
+    partner = torch.randperm(n, generator=generator)
     if kind == 'mixup': return Mix(partner, share, ())
+    box = _random_hole(size, share, generator)
+    top, bottom, left, right = box
+    return Mix(partner, 1 - (bottom - top) * (right - left) / size**2, box)
+
+def _random_hole(size: int, share: float, generator) -> tuple:
+    "A square of 1 − `share` of the image around a random pixel, cut off at the border: top, bottom, left, right"
     half = int(size * math.sqrt(1 - share)) // 2
-    cy, cx = torch.randint(0, size, (2,), generator=generator).tolist()
-    t, b, l, r = (min(max(p, 0), size) for p in (cy - half, cy + half, cx - half, cx + half))
-    return Mix(partner, 1 - (b - t) * (r - l) / size**2, (t, b, l, r))
+    row, column = torch.randint(0, size, (2,), generator=generator).tolist()
+    edges = (row - half, row + half, column - half, column + half)
+    return tuple(min(max(edge, 0), size) for edge in edges)
 
 # %% ../../nbs/data/02_views.ipynb #8e4a8529
 def open_mosaics(images: Tensor, factor: int) -> Tensor: # (N, C, S, S), tiles along a side
     "The tiles of each image, row by row, enlarged bilinearly to its size: (N·factor², C, S, S). Differentiable."
     n, c, size, _ = images.shape
-    check(factor >= 1 and size % factor == 0, f'{size}-pixel images have no {factor}×{factor} tiles', 'use a factor that divides the size')
-    small = images.reshape(n, c, factor, size // factor, factor, size // factor).permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
-    return F.interpolate(small, size=(size, size), mode='bilinear', align_corners=False)
+    check(factor >= 1 and size % factor == 0,
+          f'{size}-pixel images have no {factor}×{factor} tiles',
+          'use a factor that divides the size')
+    side = size // factor
+    tiles = images.reshape(n, c, factor, side, factor, side)
+    tiles = tiles.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
+    return F.interpolate(tiles, size=(size, size), mode='bilinear', align_corners=False)
 
-def close_mosaics(images: Tensor, factor: int) -> Tensor: # (N·factor², C, S, S)
+def close_mosaics(images: Tensor, factor: int) -> Tensor: # (N·factor², C, S, S), tiles along a side
     "factor² images, shrunk by averaging, in the frame of one: (N, C, S, S)"
-    small = F.avg_pool2d(images, factor)
-    n, c, s = len(images) // factor**2, small.shape[1], small.shape[-1]
-    return small.reshape(n, factor, factor, c, s, s).permute(0, 3, 1, 4, 2, 5).reshape(n, c, factor * s, factor * s)
+    tiles = F.avg_pool2d(images, factor)
+    n = len(images) // factor**2
+    c, side = tiles.shape[1], tiles.shape[-1]
+    tiles = tiles.reshape(n, factor, factor, c, side, side)
+    return tiles.permute(0, 3, 1, 4, 2, 5).reshape(n, c, factor * side, factor * side)

@@ -1,0 +1,218 @@
+"The loaders on the official files and on folders, and what they say of what is wrong"
+import hashlib
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import datasets
+
+from ddnb.core.basics import InputError, sheet
+from ddnb.core.config import registered
+from ddnb.data.load import load, reload
+
+CIFAR10 = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
+
+
+def test_every_named_data_set_is_listed_once():
+    assert list(registered('data'))[:4] == ['digits', 'cifar10', 'cifar100', 'tiny-imagenet']
+    message = "give one of \\['digits', 'cifar10', 'cifar100', 'tiny-imagenet'"
+    with pytest.raises(InputError, match=message): load('cifr10')
+
+
+# ---- CIFAR
+
+def test_cifar10_is_what_torchvision_reads(data_folder):
+    root = data_folder('cifar-10-batches-py')
+    real = load('cifar10', root=root)
+    for ours, train in ((real.train, True), (real.test, False)):
+        theirs = datasets.CIFAR10(str(root), train=train)
+        assert np.array_equal(ours.images.permute(0, 2, 3, 1).numpy(), theirs.data)
+        assert ours.images.is_contiguous()
+        assert ours.labels.tolist() == theirs.targets
+        assert ours.classes == theirs.classes == CIFAR10
+    assert torch.bincount(real.train.labels).tolist() == [5000] * 10
+    assert real.first(100).train.labels.tolist() == real.train.labels[:100].tolist()
+
+
+def test_cifar10_has_the_identity_that_old_runs_remember(data_folder):
+    real = load('cifar10', root=data_folder('cifar-10-batches-py'))
+    assert real.train.identity == 'f3120a8fa253dbdad16aeebfcbcdbe65951c58226061082bf1b61dde3add92d7'
+    assert real.test.identity == '815bee49b92162b075142619fb16b9562d1186e49d0509d9cf0af8940f739265'
+
+
+def copy_cifar10(source, folder):
+    "A folder with links to the official files, for one of them to be replaced"
+    folder.mkdir()
+    for f in source.iterdir(): (folder/f.name).symlink_to(f)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize('keep', [0, 1, 100, 30_000_000])
+def test_truncated_cifar_file_is_named(data_folder, tmp_path, keep):
+    source, copy = data_folder('cifar-10-batches-py')/'cifar-10-batches-py', tmp_path/'cifar-10-batches-py'
+    copy_cifar10(source, copy)
+    (copy/'data_batch_3').unlink()
+    (copy/'data_batch_3').write_bytes((source/'data_batch_3').read_bytes()[:keep])
+    with pytest.raises(InputError, match='data_batch_3.*damaged(.|\n)*unpack'): load('cifar10', root=tmp_path)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize('name', ['data_batch_3', 'test_batch', 'batches.meta'])
+def test_missing_cifar_file_is_named(data_folder, tmp_path, name):
+    copy = tmp_path/'cifar-10-batches-py'
+    copy_cifar10(data_folder('cifar-10-batches-py')/'cifar-10-batches-py', copy)
+    (copy/name).unlink()
+    with pytest.raises(InputError, match=f'{name}.*missing(.|\n)*download=True'): load('cifar10', root=tmp_path)
+
+
+class Evil:
+    "What does harm when it is unpickled"
+    def __init__(self, path): self.path = path
+    def __reduce__(self): return open, (str(self.path), 'w')
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize('name', ['data_batch_1', 'test_batch', 'batches.meta'])
+def test_a_file_that_is_not_the_official_one_is_never_unpickled(data_folder, tmp_path, name):
+    copy = tmp_path/'cifar-10-batches-py'
+    copy_cifar10(data_folder('cifar-10-batches-py')/'cifar-10-batches-py', copy)
+    (copy/name).unlink()
+    (copy/name).write_bytes(pickle.dumps(Evil(tmp_path/'harm')))
+    with pytest.raises(InputError, match=f'{name}.*not the official file'): load('cifar10', root=tmp_path)
+    assert not (tmp_path/'harm').exists()
+    with open(copy/name, 'rb') as f: pickle.load(f).close()
+    assert (tmp_path/'harm').exists(), 'it would have done harm'
+
+
+def test_a_folder_without_cifar_says_where_to_put_it(tmp_path):
+    with pytest.raises(InputError, match="no 'cifar-10-batches-py' in(.|\n)*DDNB_DATA"): load('cifar10', root=tmp_path)
+    with pytest.raises(InputError, match="no 'cifar-100-python' in"): load('cifar100', root=tmp_path)
+    with pytest.raises(InputError, match='32×32'): load('cifar10', root=tmp_path, size=16)
+
+
+def test_cifar100_has_its_fine_labels(tmp_path, monkeypatch):
+    "The layout of CIFAR-100 with a few images of our own, whose md5 sums stand for the official ones"
+    folder = tmp_path/'cifar-100-python'
+    folder.mkdir()
+
+    def write(name, content):
+        data = pickle.dumps(content)
+        (folder/name).write_bytes(data)
+        return hashlib.md5(data).hexdigest()
+
+    pixels = {name: np.random.default_rng(n).integers(0, 256, (n, 3072), dtype=np.uint8)
+              for name, n in (('train', 6), ('test', 4))}
+    md5 = {name: write(name, dict(data=x, fine_labels=[i % 3 for i in range(len(x))], coarse_labels=[0] * len(x)))
+           for name, x in pixels.items()}
+    meta = write('meta', dict(fine_label_names=['apple', 'baby', 'crab'], coarse_label_names=['thing']))
+    monkeypatch.setattr(datasets.CIFAR100, 'train_list', [['train', md5['train']]])
+    monkeypatch.setattr(datasets.CIFAR100, 'test_list', [['test', md5['test']]])
+    monkeypatch.setattr(datasets.CIFAR100, 'meta', dict(datasets.CIFAR100.meta, md5=meta))
+    real = load('cifar100', root=tmp_path)
+    assert real.classes == ['apple', 'baby', 'crab']
+    assert real.train.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    for ours, name in ((real.train, 'train'), (real.test, 'test')):
+        assert np.array_equal(ours.images.flatten(1).numpy(), pixels[name])
+    assert reload(real.facts).test.identity == real.test.identity
+
+
+# ---- Tiny-ImageNet
+
+def test_tiny_imagenet_folders(data_folder):
+    root = data_folder('tiny-imagenet-200')
+    real = load('tiny-imagenet', root=root)
+    ids = sorted((root/'tiny-imagenet-200/wnids.txt').read_text().split())
+    assert len(real.classes) == len(ids) and real.classes[0] == 'goldfish' and real.size == 64
+    assert set(torch.bincount(real.train.labels).tolist()) == {500}
+    assert set(torch.bincount(real.test.labels).tolist()) == {50}
+    folder = root/'tiny-imagenet-200/train'/ids[3]/'images'
+    first = sorted(folder.iterdir())[0]
+    pixels = np.asarray(Image.open(first).convert('RGB'))
+    assert np.array_equal(real.train.images[1500].permute(1, 2, 0).numpy(), pixels)
+
+
+def test_tiny_imagenet_says_what_is_missing(data_folder, tmp_path):
+    source, copy = data_folder('tiny-imagenet-200')/'tiny-imagenet-200', tmp_path/'tiny-imagenet-200'
+    copy.mkdir()
+    for f in ('train', 'wnids.txt', 'words.txt'): (copy/f).symlink_to(source/f)
+    with pytest.raises(InputError, match='val'): load('tiny-imagenet', root=tmp_path)
+
+
+# ---- folders of one's own
+
+@pytest.fixture
+def shapes(tmp_path):
+    "A folder with two class folders of five pictures, 16×16"
+    real = load('digits')
+    for label, name in enumerate(['circle', 'square']):
+        (tmp_path/'shapes'/name).mkdir(parents=True)
+        for i, image in enumerate(real.train.images[real.train.labels == label][:5]):
+            sheet(image[None], 1, zoom=1).save(tmp_path/'shapes'/name/f'{i}.png')
+    return tmp_path/'shapes'
+
+
+def test_a_plain_folder_is_split_in_two(shapes):
+    real = load(shapes)
+    assert real.classes == ['circle', 'square']
+    assert (len(real.train), len(real.test)) == (8, 2)
+    assert reload(real.facts).train.identity == real.train.identity
+
+
+def test_a_folder_with_train_and_test(shapes):
+    folder = shapes.parent/'two'
+    for part in ('train', 'val'):
+        (folder/part).mkdir(parents=True)
+        for name in ('circle', 'square'): (folder/part/name).symlink_to(shapes/name)
+    real = load(folder)
+    assert len(real.train) == len(real.test) == 10
+    assert real.test.mean == real.train.mean
+    (folder/'val/square').unlink()
+    with pytest.raises(InputError, match="differ: \\['square'\\]"): load(folder)
+
+
+def test_an_empty_class_folder_is_named(shapes):
+    (shapes/'empty').mkdir()
+    with pytest.raises(InputError, match="empty' holds no images"): load(shapes)
+
+
+def test_an_empty_file_is_named(shapes):
+    (shapes/'empty').mkdir()
+    (shapes/'empty/0.png').touch()
+    with pytest.raises(InputError, match="0.png.*it is empty"): load(shapes)
+
+
+def test_a_picture_of_another_size_is_named_unless_all_are_resized(shapes):
+    image = load('digits').train.images[:1]
+    sheet(image, 1, zoom=2).save(shapes/'square/large.png')
+    with pytest.raises(InputError, match="large.png.*32×32"): load(shapes)
+    assert load(shapes, size=16).train.size == 16
+
+
+def test_a_class_with_a_single_image_cannot_be_split(shapes):
+    for i in range(1, 5): (shapes/f'circle/{i}.png').unlink()
+    with pytest.raises(InputError, match="'circle' holds a single image"): load(shapes)
+
+
+def test_what_is_no_folder_of_real_images(tmp_path):
+    (tmp_path/'empty').mkdir()
+    with pytest.raises(InputError, match='no class folders'): load(tmp_path/'empty')
+    (tmp_path/'empty/images.safetensors').touch()
+    with pytest.raises(InputError, match='distilled set or a run(.|\n)*read_set'): load(tmp_path/'empty')
+
+
+@pytest.mark.parametrize('settings', [dict(size=2), *([] if torch.cuda.is_available() else [dict(device='cuda')])])
+def test_settings_that_cannot_be(settings):
+    with pytest.raises(InputError, match=f'{next(iter(settings.values()))}'): load('digits', **settings)
+
+
+@pytest.mark.parametrize('n', [0, 10_000])
+def test_more_first_images_than_there_are(n):
+    with pytest.raises(InputError, match=f'first {n} images'): load('digits').first(n)
+
+
+def test_changed_data_are_not_those_of_before():
+    facts = load('digits').facts
+    with pytest.raises(InputError, match='not those that were used before'): reload(dict(facts, identity='other'))
+    with pytest.raises(InputError, match='not those that were used before'): reload(dict(facts, test_identity='other'))
