@@ -106,7 +106,7 @@ def _batch(data: Examples, indices: Tensor, recipe: Recipe, generator) -> tuple:
     size = x.shape[-1]
     if recipe.dsa:
         x = draw_dsa(k, b, size, generator, **strategy(recipe.dsa, data.flips)).to(x.device)(x)
-    x = x.view(k, b, *x.shape[1:])
+    x = x.unflatten(0, (k, b))
     y = data.soft if recipe.labels == 'own' else data.labels
     mix = None
     if recipe.mix: mix = random_mix(recipe.mix, b, size, generator, recipe.mix_alpha, recipe.mix_share)
