@@ -68,7 +68,7 @@ def test_changes_keep_the_order():
 
 def test_families_follow_the_image_size(real):
     assert protocol('sre2l', real).recipe.optimiser == 'adamw'
-    photos = load('digits', size=64)
+    photos = replace(load('digits', size=64), name='photos')
     assert protocol('sre2l', photos).recipe.epochs == 100
     assert protocol('hard', photos) == protocol('hard')
 
