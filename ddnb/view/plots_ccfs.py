@@ -11,7 +11,7 @@ import numpy as np, torch
 from ..core.basics import check, escape
 from ..data.images import DistilledSet
 from ..train.evaluate import CONTROL, spread
-from ..methods.difficulty import HIGHER_IS_HARDER, Difficulty, mean_ranks, spearman
+from ..methods.difficulty import SCORES, Difficulty, mean_ranks, spearman
 from .plots import AMBER, BLUE, GREY, INK, Plot, name_ends, plot, show_image
 
 # %% ../../nbs/view/03_plots_ccfs.ipynb #2c9c44ae
@@ -36,7 +36,8 @@ def filter_plot(mixed: DistilledSet) -> Plot:
 # %% ../../nbs/view/03_plots_ccfs.ipynb #a94301f7
 def as_harder(name: str) -> str: # of a score
     "What an axis shows on which higher is harder: '−aum', for AUM is low where an image is hard"
-    return name if HIGHER_IS_HARDER.get(name, True) else f'−{name}'
+    lower_is_harder = name in SCORES and not SCORES[name].higher_is_harder
+    return f'−{name}' if lower_is_harder else name
 
 def chosen_plot(mixed: DistilledSet) -> Plot:
     "Difficulty of the images each phase chose: violin, mean and bounds; crosses are images that a shortage policy filled in"
@@ -134,7 +135,7 @@ def strategy_table(rows: dict) -> str: # (coarse, fine) → a row of `evaluate`
 # %% ../../nbs/view/03_plots_ccfs.ipynb #12947719
 def agreement_plot(pairs: dict) -> Plot: # title → (ours, theirs), two `Difficulty` of the same images
     "Rank against rank for pairs of scores, a panel a pair, Spearman's correlation in the title"
-    for a, b in pairs.values(): check(a.data == b.data, f'{a.name!r} and {b.name!r} are scores of different images', 'compare scores of the same images; .part(whole, part) takes those of a subset')
+    for a, b in pairs.values(): check(a.data_id == b.data_id, f'{a.name!r} and {b.name!r} are scores of different images', 'compare scores of the same images; .part(whole, part) takes those of a subset')
     fig, axes = plot(1, len(pairs), 2.2, 2.1)
     for ax, (title, (a, b)) in zip(axes[0], pairs.items()):
         x, y = (100 * mean_ranks(s.harder).numpy() / len(s) for s in (a, b))

@@ -148,7 +148,7 @@ def choose(self: Studio):
     "Show the form of the chosen method"
     self.place.children = [self.form.box, *([self.begins, self.score] if self.kind.value == 'CCFS' else [])]
     self.hint.value, self.cost.value = escape(HINTS[self.kind.value]), ''
-    if self.kind.value == 'PDD': self.judge.value = next(p for p in (f'{self.form.method.base.judged}-progressive', self.form.method.base.judged) if p in PROTOCOLS)
+    if self.kind.value == 'PDD': self.judge.value = next(p for p in (f'{self.form.method.base.protocol}-progressive', self.form.method.base.protocol) if p in PROTOCOLS)
     elif self.judge.value not in ('hard', 'kd', 'rd3', 'ccfs'): self.judge.value = 'hard'
     self._share()
 

@@ -31,6 +31,10 @@ BUDGETS = {
     },
 
     # methods
+    'methods/22_ccfs': {
+        'epochs=25, batch=32': 'epochs=3, batch=32',
+        'repeats=3)': 'repeats=1)',
+    },
 
     # view
 

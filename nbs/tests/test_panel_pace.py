@@ -46,7 +46,7 @@ def test_a_run_keeps_its_pace_under_a_panel(tmp_path):
     teacher = squeeze(load('digits'), epochs=1, progress=False)
     run = CDA.preset('digits', steps=100_000).start(teacher, folder=tmp_path/'run')
     panel = RecoveryPanel(run)
-    draw, steps, found, looks = panel.once, lambda: run.memory.get('at', 0), [], []
+    draw, steps, found, looks = panel.once, lambda: run.memory.get('step', 0), [], []
     painter = time.pthread_getcpuclockid(panel._thread.ident)
     def work():
         began = time.clock_gettime(painter)
