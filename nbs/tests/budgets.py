@@ -15,8 +15,26 @@ BUDGETS = {
     # train
 
     # methods
+    'methods/22_ccfs': {
+        'epochs=25, batch=32': 'epochs=3, batch=32',
+        'repeats=3)': 'repeats=1)',
+    },
 
     # view
+    'view/02_plots_pdd': {
+        "real = load('digits')": "real = load('digits').subset(20)",
+        "base = MTT.preset('digits', steps=40, together=4)":
+            "base = MTT.preset('digits', steps=4, together=4, expert_batch=16, experts=2)",
+        'transition_epochs=60)': 'transition_epochs=5)',
+        'epochs, repeats = 60, 3': 'epochs, repeats = 1, 2',
+        "'convnet2-w8', epochs=20": "'convnet2-w8', epochs=8",
+        '((1, 6), (2, 3), (6, 1))': '((1, 6),)',
+        "['forgetting'], 4": "['forgetting'], 2",
+        'stages=2, ipc=3, discard=delta': 'stages=2, ipc=1, discard=delta',
+        'steps=300)': 'steps=10)',
+        'replace(epochs=100)': 'replace(epochs=3)',
+    },
+    'view/12_recovery': {'steps = 120': 'steps = 40'},
 
     # app, index
     'index': {
