@@ -13,6 +13,22 @@ BUDGETS = {
     # core and data
 
     # train
+    'train/01_train': {
+        'squeeze(real, progress=False)': 'squeeze(real, epochs=12, progress=False)',
+        'teacher.accuracy > .95': 'teacher.accuracy > .8',
+    },
+    'train/03_evaluate': {
+        "protocol('hard').recipe, seed=0": "protocol('hard').replace(epochs=40).recipe, seed=0",
+        'squeeze(real, progress=False)': 'squeeze(real, epochs=2, progress=False)',
+        "short = protocol('rd3').replace(epochs=20)": "short = protocol('rd3').replace(epochs=4)",
+    },
+    'train/04_relabel': {
+        'squeeze(real, epochs=15, ': 'squeeze(real, epochs=3, ',
+    },
+    'train/05_incremental': {
+        'steps=300': 'steps=20',
+        'epochs=100': 'epochs=10',
+    },
 
     # methods
     'methods/22_ccfs': {
