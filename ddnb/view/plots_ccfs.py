@@ -12,7 +12,7 @@ import torch
 
 from ..core.basics import check, escape
 from ..data.images import DistilledSet
-from ..methods.difficulty import HIGHER_IS_HARDER, Difficulty, mean_ranks, spearman
+from ..methods.difficulty import SCORES, Difficulty, mean_ranks, spearman
 from ..train.evaluate import CONTROL, spread
 from .charts import AMBER, BLUE, GREY
 from .plots import INK, Plot, name_ends, plot, show_image
@@ -45,7 +45,8 @@ def filter_plot(mixed: DistilledSet) -> Plot:
 # %% ../../nbs/view/03_plots_ccfs.ipynb #a94301f7
 def as_harder(name: str) -> str: # of a score
     "What an axis shows on which higher is harder: '−aum', for AUM is low where an image is hard"
-    return name if HIGHER_IS_HARDER.get(name, True) else f'−{name}'
+    lower_is_harder = name in SCORES and not SCORES[name].higher_is_harder
+    return f'−{name}' if lower_is_harder else name
 
 def chosen_plot(mixed: DistilledSet) -> Plot:
     """Difficulty of the images each phase chose: violin, mean and bounds; crosses are images that a shortage
@@ -86,8 +87,7 @@ def where_plot(mixed: DistilledSet,    # a set of CCFS
     axes[0, 0].set(title='all real images')
     colours = [(*_rgb(AMBER), (i + 1) / len(phases)) for i in range(len(phases))]
     labels = [f'phase {r["phase"]}' for r in phases]
-    scores = [np.clip(r['scores'], edges[0], edges[-1]) for r in phases] # records round their scores
-    axes[1, 0].hist(scores, edges, stacked=True, color=colours, label=labels)
+    axes[1, 0].hist([r['scores'] for r in phases], edges, stacked=True, color=colours, label=labels)
     axes[1, 0].set(title=f'chosen in phase 1 (pale) to {len(phases)} (dark)',
                    xlabel=f'difficulty ({as_harder(difficulty.name)}: right is harder)')
     return fig
@@ -185,7 +185,7 @@ def strategy_table(rows: dict) -> str: # (coarse, fine) → a row of `evaluate`
 def agreement_plot(pairs: dict) -> Plot: # title → (ours, theirs), two `Difficulty` of the same images
     "Rank against rank for pairs of scores, a panel a pair, Spearman's correlation in the title"
     for ours, theirs in pairs.values():
-        check(ours.data == theirs.data, f'{ours.name!r} and {theirs.name!r} are scores of different images',
+        check(ours.data_id == theirs.data_id, f'{ours.name!r} and {theirs.name!r} are scores of different images',
               'compare scores of the same images; .part(whole, part) takes those of a subset')
     fig, axes = plot(1, len(pairs), 2.2, 2.1)
     for ax, (title, (ours, theirs)) in zip(axes[0], pairs.items()):
