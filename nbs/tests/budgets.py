@@ -15,6 +15,10 @@ BUDGETS = {
     # train
 
     # methods
+    'methods/22_ccfs': {
+        'epochs=25, batch=32': 'epochs=3, batch=32',
+        'repeats=3)': 'repeats=1)',
+    },
 
     # view
     'view/02_plots_pdd': {
