@@ -74,7 +74,8 @@ def _violin(ax, x: int, scores): # an axes; where; (n,)
 # %% ../../nbs/view/03_plots_ccfs.ipynb #ecc35e04
 def where_plot(mixed: DistilledSet,    # a set of CCFS
                difficulty: Difficulty, # that the selection went by
-               bins: int = 40) -> Plot:
+               bins: int = 40          # of the histogram
+               ) -> Plot:
     "Histogram of the difficulty of all real images (grey), and of each phase's choice (amber, later phases darker)"
     phases = records(mixed)
     check(mixed.provenance['difficulty'].get('identity') == difficulty.identity,
