@@ -53,6 +53,11 @@ BUDGETS = {
     'view/12_recovery': {'steps = 120': 'steps = 40'},
 
     # app, index
+    'index': {
+        'squeeze(real, progress=False)': "squeeze(real, 'convnet3-w16-batch', epochs=3, progress=False)",
+        "CDA.preset('digits')": "CDA.preset('digits', steps=20)",
+        'epochs=100': 'epochs=5',
+    },
 
     # guide
     'guide/tour': {
