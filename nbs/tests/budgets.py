@@ -31,11 +31,10 @@ BUDGETS = {
     },
 
     # methods
-<<<<<<< HEAD
     'methods/22_ccfs': {
         'epochs=25, batch=32': 'epochs=3, batch=32',
         'repeats=3)': 'repeats=1)',
-=======
+    },
     'methods/10_cda': {
         'squeeze(real, progress=False)': 'squeeze(real, epochs=7, progress=False)',
         "method = CDA.preset('digits')": "method = CDA.preset('digits', steps=60)",
@@ -47,7 +46,6 @@ BUDGETS = {
     'methods/12_trajectory': {
         "base = MTT.preset('digits')": "base = MTT.preset('digits', steps=5)",
         'epochs=200': 'epochs=5',
->>>>>>> 5064424f9393783b85dd8afc31d9f7cf7ac77845
     },
 
     # view
