@@ -967,7 +967,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'ddnb.view.form.BaseForm.put': ('view/form.html#baseform.put', 'ddnb/view/form.py'),
                                 'ddnb.view.form.BaseForm.show': ('view/form.html#baseform.show', 'ddnb/view/form.py'),
                                 'ddnb.view.form.Field': ('view/form.html#field', 'ddnb/view/form.py'),
-                                'ddnb.view.form.Field.value': ('view/form.html#field.value', 'ddnb/view/form.py'),
                                 'ddnb.view.form.Form': ('view/form.html#form', 'ddnb/view/form.py'),
                                 'ddnb.view.form.Form.__init__': ('view/form.html#form.__init__', 'ddnb/view/form.py'),
                                 'ddnb.view.form.Form._changed_from': ('view/form.html#form._changed_from', 'ddnb/view/form.py'),

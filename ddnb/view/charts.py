@@ -346,7 +346,8 @@ def centres(boxes: list, size: int) -> np.ndarray: # (top, left, height, width) 
 def heat(values: np.ndarray,         # (H, W) in [0, 1]
          colour: str = AMBER,        # as '#d98e04'
          side: int = 224,            # pixels of the picture on the page
-         label: str = 'heat map') -> str:
+         label: str = 'heat map'     # for those who do not see it
+         ) -> str:
     "Values as the strength of one colour, as an `<img>` element"
     rgb = [int(colour[i:i + 2], 16) for i in (1, 3, 5)]
     strength = (np.clip(values, 0, 1) * 255).round().astype(np.uint8)

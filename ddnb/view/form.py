@@ -37,13 +37,7 @@ class Field:
     get: Callable  # gives the parameter
     put: Callable  # takes it
 
-    @property
-    def value(self):
-        "The parameter"
-        return self.get()
-
-    @value.setter
-    def value(self, v): self.put(v)
+    value = property(lambda self: self.get(), lambda self, parameter: self.put(parameter))
 
 # %% ../../nbs/view/20_form.ipynb #6d7503fb
 def make_field(f,        # a field of a dataclass

@@ -140,7 +140,7 @@ SENTENCES = dict( # state of a `RunView` → what the run is doing, for a person
     done='Done: run.result() gives what it made.')
 
 def sentence(view: RunView) -> str:
-    "What the run is doing, for a person"
+    "What the run of a `view` is doing, for a person"
     last = view.run.last
     step = f'step {last.step:,}' if last else 'the start'
     return SENTENCES[view.state].format(step=step, note=last.note if last else '')
@@ -190,7 +190,7 @@ class RunBar:
         self.message.value = error_html(error) if error else escape(' '.join(sentences))
 
 # %% ../../nbs/view/11_panel.ipynb #442dd401
-def progress(view: RunView) -> str:
+def progress(view: RunView) -> str: # of a run
     "The quiet bar: share done, steps, speed, time left, memory"
     last = view.run.last
     done, total = (last.step, last.total) if last else (0, 0)
@@ -326,7 +326,7 @@ class Panel(Painted):
 # %% ../../nbs/view/11_panel.ipynb #54523727
 @patch
 def hints(self: Panel, view: RunView, at: int):
-    "Index → (text, unsure?) for the images at a step, or None"
+    "Index → (text, unsure?) for the images of a `view` at step `at`, or None"
     return None
 
 @patch
@@ -356,7 +356,7 @@ def charts_of(self: Panel, keys: list, at: int, **options) -> str: # scalars; th
     return ''.join(charts)
 
 @patch
-def charts(self: Panel, at: int) -> str:
+def charts(self: Panel, at: int) -> str: # the step in view
     "Charts over time as one HTML string"
     last = next((v.run.last for v in self.views if v.run.last), None)
     keys = [k for k, v in last.scalars.items() if isinstance(v, (int, float))] if last else []

@@ -74,7 +74,8 @@ def _violin(ax, x: int, scores): # an axes; where; (n,)
 # %% ../../nbs/view/03_plots_ccfs.ipynb #ecc35e04
 def where_plot(mixed: DistilledSet,    # a set of CCFS
                difficulty: Difficulty, # that the selection went by
-               bins: int = 40) -> Plot:
+               bins: int = 40          # of the histogram
+               ) -> Plot:
     "Histogram of the difficulty of all real images (grey), and of each phase's choice (amber, later phases darker)"
     phases = records(mixed)
     check(mixed.provenance['difficulty'].get('identity') == difficulty.identity,
@@ -87,8 +88,7 @@ def where_plot(mixed: DistilledSet,    # a set of CCFS
     axes[0, 0].set(title='all real images')
     colours = [(*_rgb(AMBER), (i + 1) / len(phases)) for i in range(len(phases))]
     labels = [f'phase {r["phase"]}' for r in phases]
-    scores = [np.clip(r['scores'], edges[0], edges[-1]) for r in phases] # records round their scores
-    axes[1, 0].hist(scores, edges, stacked=True, color=colours, label=labels)
+    axes[1, 0].hist([r['scores'] for r in phases], edges, stacked=True, color=colours, label=labels)
     axes[1, 0].set(title=f'chosen in phase 1 (pale) to {len(phases)} (dark)',
                    xlabel=f'difficulty ({as_harder(difficulty.name)}: right is harder)')
     return fig

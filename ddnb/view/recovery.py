@@ -76,7 +76,7 @@ class RecoveryPanel(Panel, shows=('CDA',)):
         return self.opinion.value
 
     def hints(self, view: RunView, at: int):
-        "What the run's own teacher sees in the images at a step, where it was asked"
+        "What the run's own teacher sees in the images of a `view` at step `at`, where it was asked"
         if not self.asking:
             self.verdict.value = ''
             return None
@@ -106,7 +106,7 @@ class RecoveryPanel(Panel, shows=('CDA',)):
 
 # %% ../../nbs/view/12_recovery.ipynb #d8b24d0a
 @patch
-def charts(self: RecoveryPanel, at: int) -> str:
+def charts(self: RecoveryPanel, at: int) -> str: # the step in view
     "Schedule, losses and layers as one HTML string"
     total = max(v.total for v in self.views)
     keys = [k for k in ('ce', 'bn') if any(v.points(k) for v in self.views)]

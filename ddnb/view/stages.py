@@ -212,7 +212,7 @@ def _appearance(self: StagesPanel, picture: str, x) -> tuple:
     return self._facts[picture]
 
 @patch
-def charts(self: StagesPanel, at: int) -> str:
+def charts(self: StagesPanel, at: int) -> str: # the step in view
     "Loss, step size and what else the run measured, with stage borders, as one HTML string"
     records = self.records
     names = {name for r in records for name in r.scalars}

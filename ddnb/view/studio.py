@@ -52,8 +52,8 @@ def hint(cls) -> str: # a method's class
 NOBODY, OWN = 'none: real images only', "each filter's own"
 
 class StudioInput:
-    "An input of a method that needs no widget: one that the studio has at hand"
-    box = None # the widget that asks for it
+    "An input of a method: its `name` there, and the `studio` that gives it"
+    box = None # the widget that asks for it, where one does
     def __init__(self, studio, name: str): self.studio, self.name = studio, name
 
 class TeacherInput(StudioInput):
@@ -96,7 +96,7 @@ class SetInput(StudioInput):
         return [f'first   = Run.open({here(path)!r}).result()'], 'first'
 
 class FolderInput(StudioInput):
-    "Anything else, read from a folder in the way that is registered for the input's name"
+    "Any other input of the `studio`, read from a folder in the way that is registered for its `name`"
     def __init__(self, studio, name: str):
         super().__init__(studio, name)
         inputs = registered('input')

@@ -90,7 +90,8 @@ def shoot(page, i, path):
     panel.screenshot(path=str(path))
     with Image.open(path) as picture: small = picture.convert('RGB').quantize(256, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
-    room = panel.evaluate("e => { const o = e.closest('.jp-OutputArea-output'); return [o.scrollWidth, o.clientWidth] }")
+    room = panel.evaluate("""e => { const o = e.closest('.jp-OutputArea-output');
+        return [o.scrollWidth, o.clientWidth] }""")
     print(path.name, 'content and room:', room)
 
 
