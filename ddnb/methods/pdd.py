@@ -161,6 +161,29 @@ def stage_counts(small: DistilledSet) -> Tensor: # a set with stages
     n = len(small.classes)
     return torch.bincount(small.stage * n + small.labels, minlength=stages * n).view(stages, n)
 
+# %% ../../nbs/methods/13_pdd.ipynb #f11a3e23
+def partition(counts: Tensor, # forgetting counts by example, (N,)
+              delta: float,   # Δ
+              stages: int,    # P
+              ) -> Tensor:
+    "The stage of each example, (N,) int64 in 0 … P − 1: easy ones first, the last open-ended (PDD §4.2, Table 6)"
+    check(delta > 0, f'delta={delta}', 'give an increment above 0')
+    check(stages >= 1, f'stages={stages}', 'give at least one stage')
+    return (torch.as_tensor(counts) / delta).floor().long().clamp(0, stages - 1)
+
+@patch
+def part(self: StagePlan, i: int) -> RealData:
+    "The real images of stage `i`"
+    if not self.pdd.discard: return self.real
+    stages = partition(self.forgetting.scores, self.pdd.discard, self.last)
+    return replace(self.real, train=self.real.train.take((stages == i).nonzero().flatten()))
+
+@patch
+def shares(self: StagePlan) -> dict:
+    "What the result remembers of the parts: the share of the real images that each stage keeps"
+    if not self.pdd.discard: return {}
+    return dict(kept_share=[len(self.part(i).train) / len(self.real.train) for i in range(self.last)])
+
 # %% ../../nbs/methods/13_pdd.ipynb #877dcffb
 @patch
 def recipe(self: StagePlan, rate: float | None = None) -> Recipe:
@@ -335,29 +358,6 @@ def _transition_steps(self: PDD, plan: StagePlan, stage: Stage):
     nets = dict(theta=stage.model.fresh(range(self.networks)))
     yield from train_ensemble(stage.model, stage.examples(z), replace(plan.recipe(), epochs=10**6), nets, 'rehearsal')
 
-# %% ../../nbs/methods/13_pdd.ipynb #f11a3e23
-def partition(counts: Tensor, # forgetting counts by example, (N,)
-              delta: float,   # Δ
-              stages: int,    # P
-              ) -> Tensor:
-    "The stage of each example, (N,) int64 in 0 … P − 1: easy ones first, the last open-ended (PDD §4.2, Table 6)"
-    check(delta > 0, f'delta={delta}', 'give an increment above 0')
-    check(stages >= 1, f'stages={stages}', 'give at least one stage')
-    return (torch.as_tensor(counts) / delta).floor().long().clamp(0, stages - 1)
-
-@patch
-def part(self: StagePlan, i: int) -> RealData:
-    "The real images of stage `i`"
-    if not self.pdd.discard: return self.real
-    stages = partition(self.forgetting.scores, self.pdd.discard, self.last)
-    return replace(self.real, train=self.real.train.take((stages == i).nonzero().flatten()))
-
-@patch
-def shares(self: StagePlan) -> dict:
-    "What the result remembers of the parts: the share of the real images that each stage keeps"
-    if not self.pdd.discard: return {}
-    return dict(kept_share=[len(self.part(i).train) / len(self.real.train) for i in range(self.last)])
-
 # %% ../../nbs/methods/13_pdd.ipynb #aa420470
 @patch
 def _check_base(self: PDD, real, experts):
@@ -383,6 +383,7 @@ def _check_forgetting(self: PDD, real, forgetting):
     grows = bool((forgetting.scores >= 0).all()) and forgetting.higher_is_harder
     check(grows, 'forgetting counts are 0 or more, and more is harder', 'give the counts of a TrainingLog')
 
+# %% ../../nbs/methods/13_pdd.ipynb #6921f36f
 @patch
 def check_parts(self: StagePlan):
     "Raise `InputError` unless the real images of each stage are enough to begin with"

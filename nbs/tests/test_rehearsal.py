@@ -45,7 +45,7 @@ def steps(stream, n: int) -> int:
 
 def test_the_rehearsal_hears_a_wait_and_a_mixed_device():
     x = torch.zeros(3, device=META)
-    waits = [lambda: x.sum().item(), lambda: bool(x.any()), lambda: x.cpu(), lambda: x.tolist(), lambda: x.nonzero()]
+    waits = (lambda: x.sum().item(), lambda: bool(x.any()), lambda: x.cpu(), lambda: x.tolist(), lambda: x.nonzero())
     for wait in waits:
         with pytest.raises((RuntimeError, NotImplementedError)): wait()
     with pytest.raises(RuntimeError): x + torch.zeros(3)
@@ -103,7 +103,7 @@ def test_stages_and_the_transition(real, base):
 
 def test_filters(real, teacher, small):
     method = CCFS(ipc=6, alpha=.5, phases=2, protocol='ccfs', device='meta')
-    start = dict(pieces=dict(teacher=real.train.labels.short())) # what is read once, before any step
+    start = dict(pieces=dict(teacher=real.train.labels.short())) # the teacher's answers are read once, before any step
     selection = Selection(method, small, teacher, real, None, start)
     assert steps(selection.train_filter(0), 3)
 
