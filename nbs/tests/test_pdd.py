@@ -9,8 +9,8 @@ from ddnb.core.config import load_state, save_state
 from ddnb.methods.pdd import StagePlan, partition, stage_counts, stages_of
 
 MATCHING = dict(net='convnet2-w8', real_batch=8)
-TINY = MTT(net='convnet2-w8', steps=4, lr=1., student_steps=3, experts=2, expert_batch=512, expert_epochs=1, max_start=2,
-           together=2)
+TINY = MTT(net='convnet2-w8', steps=4, lr=1., student_steps=3, experts=2, expert_batch=512, expert_epochs=1,
+           max_start=2, together=2)
 QUICK = PDD(TINY, stages=3, ipc=(1, 1, 2), transition_epochs=2, device='cpu')
 FEW = dict(stages=2, ipc=1, transition_epochs=2, device='cpu')
 
