@@ -4,54 +4,72 @@
 
 # %% auto #0
 __all__ = ['SELECTIONS', 'balanced', 'pick_random', 'pick_easiest', 'pick_hardest', 'pick_window', 'pick_herding',
-           'pick_k_center', 'pick_moderate', 'pick_ccs', 'neighbours', 'pick_d2', 'select']
+           'pick_k_center', 'pick_moderate', 'pick_ccs', 'neighbours', 'pick_d2', 'Rule', 'select']
 
 # %% ../../nbs/methods/21_select.ipynb #8697812d
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
+
 import torch
 from torch import Tensor
+
 from ..core.basics import check, seeded
+from ..core.config import register, registered
 from ..data.images import ImageSet
 from .difficulty import Difficulty
 
 # %% ../../nbs/methods/21_select.ipynb #75d4bb30
-def balanced(rule): # a function for one class
-    "Decorator: a rule for one class, (what, k, generator) → indices, as a rule for all: (what, labels, ipc, generator) → indices (classes·ipc,) int64, class by class"
+def balanced(rule): # for one class: (evidence, k, generator) → indices among its images
+    "Decorator: the `rule` for all classes, (evidence, labels, ipc, generator) → indices (classes·ipc,), class by class"
     @wraps(rule)
-    def select(what, labels: Tensor, ipc: int, generator, **options):
-        labels, picks = labels.cpu(), []
+    def select(evidence, labels: Tensor, ipc: int, generator, **options):
+        labels = labels.cpu()
+        picks = []
         for c in labels.unique().tolist():
-            mine = (labels == c).nonzero().flatten()
-            check(1 <= ipc <= len(mine), f'{ipc} images a class were asked for, class {c} holds {len(mine)}', 'ask for fewer, or give the class more')
-            picks.append(mine[rule(_rows(what, mine), ipc, generator, **options)])
+            members = (labels == c).nonzero().flatten()
+            check(
+                1 <= ipc <= len(members),
+                f'{ipc} images a class were asked for, class {c} holds {len(members)}',
+                'ask for fewer, or give the class more',
+            )
+            picks.append(members[rule(_rows(evidence, members), ipc, generator, **options)])
         return torch.cat(picks)
     return select
 
-def _rows(what, mine: Tensor):
-    "What is known of some images: a tensor's rows, a `Difficulty` as higher = harder, a pair's members, or nothing"
-    if isinstance(what, tuple): return tuple(_rows(w, mine) for w in what)
-    if isinstance(what, Difficulty): what = what.harder
-    return mine if what is None else what.cpu()[mine]
+def _rows(evidence, indices: Tensor):
+    "What is known of some images: rows of a tensor, a `Difficulty` as higher = harder, or both; else their indices"
+    if evidence is None: return indices
+    if isinstance(evidence, tuple): return tuple(_rows(part, indices) for part in evidence)
+    if isinstance(evidence, Difficulty): evidence = evidence.harder
+    return evidence.cpu()[indices]
 
 # %% ../../nbs/methods/21_select.ipynb #69aa0607
 @balanced
-def pick_random(what, k, generator): # what: nothing (None)
-    "Uniformly at random, without replacement"
-    return torch.randperm(len(what), generator=generator)[:k]
+def pick_random(images, k, generator): # images: anything of length n
+    "Uniformly at random, without replacement: `k` places by a `generator`"
+    return torch.randperm(len(images), generator=generator)[:k]
 
 @balanced
 def pick_easiest(hard, k, generator): # hard: scores (n,), higher = harder
-    "The lowest difficulties, easiest first"
+    "The `k` lowest difficulties, easiest first (the `generator` is not used)"
     return hard.argsort(stable=True)[:k]
 
 @balanced
 def pick_hardest(hard, k, generator): # hard: scores (n,), higher = harder
-    "The highest difficulties, hardest first: 'forgetting', 'EL2N', 'GraNd', 'entropy' and so on as their papers select"
+    """The `k` highest difficulties, hardest first: 'forgetting', 'EL2N', 'GraNd', 'entropy' and so on as their papers
+    select (the `generator` is not used)"""
     return hard.argsort(descending=True, stable=True)[:k]
 
+# %% ../../nbs/methods/21_select.ipynb #2de09054
 @balanced
-def pick_window(hard, k, generator, start: float = .3): # hard: scores (n,); start: β, share of the class's hardest images to leave out
-    "A window of the class from hard to easy, from a share `start` on (SelMatch's selection; its β counts in units of ipc, ours in shares of the class)"
+def pick_window(hard,             # scores (n,), higher = harder
+                k,                # images to take
+                generator,        # not used
+                start: float = .3 # β, share of the class's hardest images to leave out
+                ):
+    """A window of the class from hard to easy (SelMatch's selection; its β counts in units of ipc, ours in shares of
+    the class)"""
     order = hard.argsort(descending=True, stable=True)
     first = min(int(start * len(order)), len(order) - k)
     return order[first:first + k]
@@ -59,93 +77,161 @@ def pick_window(hard, k, generator, start: float = .3): # hard: scores (n,); sta
 # %% ../../nbs/methods/21_select.ipynb #22629544
 @balanced
 def pick_herding(h, k, generator): # h: features (n, d)
-    "Greedily keep the mean of the taken nearest to the class's mean (Welling 2009)"
-    mean, total, free, taken = h.mean(0), torch.zeros_like(h[0]), torch.ones(len(h), dtype=torch.bool), []
+    "Greedily take `k` whose mean stays nearest to the class's mean (Welling 2009); the `generator` is not used"
+    mean = h.mean(0)
+    total = torch.zeros_like(h[0])
+    free = torch.ones(len(h), dtype=torch.bool)
+    taken = []
     for t in range(k):
-        far = ((t + 1) * mean - total - h).norm(dim=1)
-        i = int(far.masked_fill(~free, torch.inf).argmin())
+        distance = ((t + 1) * mean - total - h).norm(dim=1)
+        i = int(distance.masked_fill(~free, torch.inf).argmin())
         taken.append(i)
-        free[i], total = False, total + h[i]
+        free[i] = False
+        total = total + h[i]
     return torch.tensor(taken)
 
+# %% ../../nbs/methods/21_select.ipynb #f1ffa960
 @balanced
 def pick_k_center(h, k, generator): # h: features (n, d)
-    "Greedily take the image farthest from all taken ones; the first is random (Sener & Savarese 2018). O(n) memory."
+    """Greedily take `k`, each the farthest from all that are taken; the `generator` draws the first (Sener & Savarese
+    2018). O(n) memory."""
     taken = [int(torch.randint(len(h), (1,), generator=generator))]
-    near = (h - h[taken[0]]).norm(dim=1)
+    nearest = (h - h[taken[0]]).norm(dim=1) # distance to the nearest taken one
     for _ in range(k - 1):
-        near[taken[-1]] = -1
-        taken.append(int(near.argmax()))
-        near = near.minimum((h - h[taken[-1]]).norm(dim=1))
+        nearest[taken[-1]] = -1
+        taken.append(int(nearest.argmax()))
+        nearest = nearest.minimum((h - h[taken[-1]]).norm(dim=1))
     return torch.tensor(taken)
 
+# %% ../../nbs/methods/21_select.ipynb #f179ecb0
 @balanced
 def pick_moderate(h, k, generator): # h: features (n, d)
-    "The images at the median distance from the class's median feature (Moderate-DS, Xia et al. 2023)"
-    far = (h - h.median(0).values).norm(dim=1)
-    return (far - far.median()).abs().argsort(stable=True)[:k]
+    """The `k` images nearest to the median distance from the class's median feature (Moderate-DS, Xia et al. 2023); the
+    `generator` is not used"""
+    distance = (h - h.median(0).values).norm(dim=1)
+    return (distance - distance.median()).abs().argsort(stable=True)[:k]
 
 # %% ../../nbs/methods/21_select.ipynb #cb5d4962
 @balanced
-def pick_ccs(hard, k, generator, drop: float = .3, strata: int = 50): # hard: scores (n,), higher = harder, AUM as published; drop: share of the hardest to leave out
+def pick_ccs(hard,             # scores (n,), higher = harder; AUM as published
+             k,                # images to take
+             generator,        # draws inside a stratum
+             drop: float = .3, # share of the hardest to leave out
+             strata: int = 50  # of equal width
+             ):
     "Coverage-centric selection: strata of equal width share the budget, random inside (Zheng et al. 2023)"
-    kept = hard.argsort(stable=True)[:max(k, len(hard) - int(drop * len(hard)))]
-    low, high = hard[kept].min(), hard[kept].max()
-    stratum = ((hard[kept] - low) / (high - low).clamp(min=1e-12) * strata).long().clamp(max=strata - 1)
-    groups = sorted(([kept[stratum == s] for s in stratum.unique()]), key=len)
+    pool = hard.argsort(stable=True)[:max(k, len(hard) - int(drop * len(hard)))]
+    low, high = hard[pool].min(), hard[pool].max()
+    share = (hard[pool] - low) / (high - low).clamp(min=1e-12)
+    stratum = (share * strata).long().clamp(max=strata - 1)
+    groups = [pool[stratum == s] for s in stratum.unique()]
+    groups.sort(key=len)
     taken = []
     for i, members in enumerate(groups):
-        share = min(len(members), (k - sum(map(len, taken))) // (len(groups) - i))
-        taken.append(members[torch.randperm(len(members), generator=generator)[:share]])
+        wanted = (k - sum(map(len, taken))) // (len(groups) - i)
+        taken.append(members[torch.randperm(len(members), generator=generator)[:wanted]])
     return torch.cat(taken)
 
-def neighbours(h: Tensor, n: int, rows: int = 512) -> tuple[Tensor, Tensor]: # features (N, d); neighbours of each; rows at a time
+# %% ../../nbs/methods/21_select.ipynb #0b9b8e0a
+def neighbours(h: Tensor,      # features (N, d)
+               n: int,         # neighbours of each
+               rows: int = 512 # rows of the N × N distances at a time
+               ) -> tuple[Tensor, Tensor]:
     "Squared distance to the `n` nearest others and their indices, (N, n) each; distances are in units of their mean"
-    found = []
-    for at in range(0, len(h), rows):
-        d = torch.cdist(h[at:at + rows], h).square()
-        d[torch.arange(len(d)), at + torch.arange(len(d))] = torch.inf # nobody is its own neighbour
-        found.append(d.topk(n, largest=False))
-    far, near = (torch.cat(t) for t in zip(*found))
-    return far / far.mean().clamp(min=1e-12), near
+    distances, indices = [], []
+    for start in range(0, len(h), rows):
+        d = torch.cdist(h[start:start + rows], h).square()
+        own = torch.arange(len(d))
+        d[own, start + own] = torch.inf # nobody is its own neighbour
+        nearest = d.topk(n, largest=False)
+        distances.append(nearest.values)
+        indices.append(nearest.indices)
+    distances = torch.cat(distances)
+    return distances / distances.mean().clamp(min=1e-12), torch.cat(indices)
 
+# %% ../../nbs/methods/21_select.ipynb #9b9e7701
 @balanced
-def pick_d2(what, k, generator, n: int = 5, gamma: float = .1): # what: (scores (n,) higher = harder, features (n, d)); n: neighbours; gamma: how far a choice lowers them
+def pick_d2(evidence,         # scores (n,), higher = harder, and features (n, d)
+            k,                # images to take
+            generator,        # not used
+            n: int = 5,       # neighbours of each image
+            gamma: float = .1 # how far a choice lowers its neighbours
+            ):
     "Message passing between neighbours: hard images that are not all alike (D2 pruning, Maharana et al. 2024)"
-    hard, h = what
-    far, near = neighbours(h, min(n, len(h) - 1))
-    u = (hard - hard.min()) + (torch.exp(-far) * (hard - hard.min())[near]).sum(1)
+    hard, h = evidence
+    distances, near = neighbours(h, min(n, len(h) - 1))
+    score = hard - hard.min()
+    score = score + (torch.exp(-distances) * score[near]).sum(1)
     taken = []
     for _ in range(k):
-        i = int(u.argmax())
+        i = int(score.argmax())
         taken.append(i)
-        u[near[i]] -= torch.exp(-gamma * far[i]) * u[i]
-        u[i] = -torch.inf
+        score[near[i]] -= torch.exp(-gamma * distances[i]) * score[i]
+        score[i] = -torch.inf
     return torch.tensor(taken)
 
 # %% ../../nbs/methods/21_select.ipynb #67347a12
-SELECTIONS = { # name → rule, what it needs: '' (nothing), 'score:NAME' ('score' for any), 'features', or both with a space
-    'random': (pick_random, ''), 'easiest': (pick_easiest, 'score'), 'hardest': (pick_hardest, 'score'), 'window': (pick_window, 'score'),
-    'forgetting': (pick_hardest, 'score:forgetting'), 'el2n': (pick_hardest, 'score:el2n'), 'grand': (pick_hardest, 'score:grand'), 'aum': (pick_hardest, 'score:aum'),
-    'entropy': (pick_hardest, 'score:entropy'), 'margin': (pick_hardest, 'score:margin'), 'ccs': (pick_ccs, 'score'),
-    'herding': (pick_herding, 'features'), 'k-center': (pick_k_center, 'features'), 'moderate': (pick_moderate, 'features'), 'd2': (pick_d2, 'score features')}
+@dataclass(frozen=True)
+class Rule:
+    "A selection, and what it needs to know of the images"
+    pick: Callable         # (evidence, labels, ipc, generator) → indices, see `balanced`
+    score: str = ''        # the name of a score, 'any', or '' for none
+    features: bool = False # the inputs of a teacher's last layer?
 
-def select(name: str,                # a name of SELECTIONS
-           images: ImageSet,         # to select from
-           ipc: int,                 # images per class
-           scores=None,              # a `Difficulty`, or name → `Difficulty` as a log gives them
+register('selection', 'random', Rule(pick_random))
+register('selection', 'easiest', Rule(pick_easiest, 'any'))
+register('selection', 'hardest', Rule(pick_hardest, 'any'))
+register('selection', 'window', Rule(pick_window, 'any'))
+register('selection', 'forgetting', Rule(pick_hardest, 'forgetting'))
+register('selection', 'el2n', Rule(pick_hardest, 'el2n'))
+register('selection', 'grand', Rule(pick_hardest, 'grand'))
+register('selection', 'aum', Rule(pick_hardest, 'aum'))
+register('selection', 'entropy', Rule(pick_hardest, 'entropy'))
+register('selection', 'margin', Rule(pick_hardest, 'margin'))
+register('selection', 'ccs', Rule(pick_ccs, 'any'))
+register('selection', 'herding', Rule(pick_herding, features=True))
+register('selection', 'k-center', Rule(pick_k_center, features=True))
+register('selection', 'moderate', Rule(pick_moderate, features=True))
+register('selection', 'd2', Rule(pick_d2, 'any', features=True))
+SELECTIONS = registered('selection')
+
+# %% ../../nbs/methods/21_select.ipynb #3cfa5565
+def select(name: str,                      # a name of `SELECTIONS`
+           images: ImageSet,               # to select from
+           ipc: int,                       # images per class
+           scores=None,                    # a `Difficulty`, or name → `Difficulty` as a log gives them
            features: Tensor | None = None, # (N, d)
-           seed: int = 0, **options) -> Tensor: # of chance; options of the rule
-    "Places of the selected images, (classes·ipc,) int64, class by class. Raises `InputError` for what is missing or belongs to other data."
+           seed: int = 0,                  # of chance
+           **options                       # of the rule
+           ) -> Tensor:
+    """Indices of the selected images, (classes·ipc,) int64, class by class. Raises `InputError` for what is missing or
+    belongs to other data."""
     check(name in SELECTIONS, f'there is no selection {name!r}', f'choose one of {list(SELECTIONS)}')
-    rule, needs = SELECTIONS[name]
-    what = [_score(name, n.partition(':')[2], scores, images) if n.startswith('score') else features for n in needs.split()]
-    check('features' not in needs or features is not None and len(features) == len(images), f'{name!r} needs features of the {len(images):,} images', 'pass features=features(teacher, real.train.images)')
-    return rule(what[0] if len(what) == 1 else tuple(what) or None, images.labels, ipc, seeded(seed, 'select', name), **options)
+    rule = SELECTIONS[name]
+    evidence = []
+    if rule.score: evidence.append(_find_score(name, rule.score, scores, images))
+    if rule.features: evidence.append(_check_features(name, features, images))
+    evidence = evidence[0] if len(evidence) == 1 else tuple(evidence) or None
+    return rule.pick(evidence, images.labels, ipc, seeded(seed, 'select', name), **options)
 
-def _score(selection: str, name: str, scores, images: ImageSet) -> Difficulty:
-    "The difficulty that a selection asks for, checked against the data"
-    if isinstance(scores, dict): scores = scores.get(name or 'aum')
-    check(isinstance(scores, Difficulty) and name in ('', scores.name), f'{selection!r} needs {f"the score {name!r}" if name else "a score"}, it got {getattr(scores, "name", scores)!r}', 'pass scores=log.difficulties(real.train), or a Difficulty of that name')
+def _find_score(selection: str, name: str, scores, images: ImageSet) -> Difficulty:
+    "The difficulty that a selection asks for, checked against the data; of a log, AUM serves where any score does"
+    if isinstance(scores, dict): scores = scores.get('aum' if name == 'any' else name)
+    fits = isinstance(scores, Difficulty) and name in ('any', scores.name)
+    check(
+        fits,
+        f'{selection!r} needs {"a score" if name == "any" else f"the score {name!r}"}, '
+        f'it got {getattr(scores, "name", scores)!r}',
+        'pass scores=log.difficulties(real.train), or a Difficulty of that name',
+    )
     scores.check_data(images)
     return scores
+
+def _check_features(selection: str, features, images: ImageSet) -> Tensor:
+    "The features, if there are some of each image"
+    check(
+        features is not None and len(features) == len(images),
+        f'{selection!r} needs features of the {len(images):,} images',
+        'pass features=features(teacher, real.train.images)',
+    )
+    return features
