@@ -22,7 +22,6 @@ from budgets import BUDGETS, as_tested, page_name  # noqa: E402 - found by the l
 PACK = Path(os.environ.get('DDNB_TEST_PACK', ROOT.parent/'shared'/'data'))
 
 os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))  # for the kernels
-os.environ['IN_TEST'] = '1'
 if 'PYTEST_XDIST_WORKER' in os.environ:
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # a worker a core: more threads would only wait for each other
 
@@ -131,7 +130,7 @@ def readme_matches_index():
     "README.md is what the index gives"
     from reference import readme_text
     same = readme_text(NBS/'index.ipynb') == (ROOT/'README.md').read_text(encoding='utf-8')
-    remedy = 'python -c "from reference import readme; readme()"'
+    remedy = 'python nbs/site/build.py --readme'
     if not same: pytest.fail(f'README.md is not what index.ipynb gives: {remedy}', pytrace=False)
 
 
@@ -155,17 +154,22 @@ def sources(folder):
             if not {'__pycache__', '.ipynb_checkpoints'} & set(p.parts)}
 
 
+def nbdev_program(command):
+    "Where a command of nbdev 2 or 3 lies: 'nbdev_export', which the newer one calls nbdev-export"
+    folder = Path(sys.executable).parent
+    programs = [folder/command, folder/command.replace('_', '-')]
+    return str(next((p for p in programs if p.exists()), programs[0]))
+
+
 def compare_with_copy(command, folder):
     "Runs a command of nbdev in a copy of the checkout and fails if that changes anything in `folder`"
-    env = {k: v for k, v in os.environ.items() if k != 'IN_TEST'}  # with IN_TEST, nbdev_export leaves _modidx.py alone
     with tempfile.TemporaryDirectory() as d:
         copy = Path(d)/ROOT.name
         copy.mkdir()
         for part in ('nbs', 'ddnb', 'README.md', 'LICENSE', 'settings.ini', 'pyproject.toml', 'setup.py'):
             if (ROOT/part).is_dir(): shutil.copytree(ROOT/part, copy/part, ignore=shutil.ignore_patterns('__pycache__'))
             else: shutil.copy(ROOT/part, copy/part)
-        program = Path(sys.executable).parent/command
-        subprocess.run([str(program)], cwd=copy, check=True, capture_output=True, text=True, env=env)
+        subprocess.run([nbdev_program(command)], cwd=copy, check=True, capture_output=True, text=True)
         here = sources(folder)
         there = sources(copy/folder.relative_to(ROOT))
     changed = sorted(str(k) for k in here.keys() | there.keys() if here.get(k) != there.get(k))

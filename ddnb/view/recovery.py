@@ -6,98 +6,138 @@
 __all__ = ['schedule_of', 'schedule_points', 'opinions', 'judge_of', 'RecoveryPanel']
 
 # %% ../../nbs/view/12_recovery.ipynb #ead3cee8
-import ipywidgets as W, numpy as np
+import ipywidgets as W
+import numpy as np
+
 from ..core.basics import InputError, escape, patch
 from ..core.config import find_class, from_config
-from .parts import html, row
-from .panel import Panel, error_html
 from ..core.run import Run
 from .charts import Band, Line, bars, chart
+from .panel import Panel, RunView, error_html
+from .parts import html, row
 
 # %% ../../nbs/view/12_recovery.ipynb #e94fec61
 def schedule_of(run: Run):
     "The crop schedule of a run as a function of progress, None where it has none"
-    said = run.about.get('method', {}).get('schedule')
-    if not isinstance(said, dict): return None
-    if 'function' not in said: return from_config(said)
-    table = np.array(said['values'], dtype=float)
-    return lambda p: tuple(np.interp(100 * p, range(len(table)), column).item() for column in table.T)
+    config = run.about.get('method', {}).get('schedule')
+    if not isinstance(config, dict): return None
+    if 'function' not in config: return from_config(config)
+    table = np.array(config['values'], dtype=float)
+    def schedule(progress): return tuple(np.interp(100 * progress, range(len(table)), c).item() for c in table.T)
+    return schedule
 
-def schedule_points(run: Run, of: int, most: int = 140) -> list: # steps of the whole run; points at most
+def schedule_points(run: Run, total: int, most: int = 140) -> list: # a run; its steps in all; points at most
     "(step, lower, upper) bound of the crop's area over the run, [] where it has no schedule"
-    schedule, steps = schedule_of(run), run.about.get('method', {}).get('steps') or of
-    return [(s, *schedule(s % steps / steps)) for s in range(0, of, max(1, of // most))] if schedule else []
+    schedule = schedule_of(run)
+    if schedule is None: return []
+    block = run.about['method'].get('steps') or total
+    return [(step, *schedule(step % block / block)) for step in range(0, total, max(1, total // most))]
 
 # %% ../../nbs/view/12_recovery.ipynb #50d7030c
-def opinions(net, x, labels: list, classes: list) -> dict: # a teacher; images (n, 3, S, S) uint8; class of each; class names
+def opinions(net,           # a teacher
+             x,             # images, (n, 3, S, S) uint8
+             labels: list,  # class of each, or []
+             classes: list  # class names
+             ) -> dict:
     "Index → (what the teacher says, is it another class?)"
     p = net.logits(x[:, :net.channels]).softmax(1).cpu()
     top = p.argmax(1).tolist()
-    return {i: (f'the teacher says {classes[c]}, {p[i, c]:.0%}', bool(labels) and c != labels[i]) for i, c in enumerate(top)}
+    return {i: (f'the teacher says {classes[c]}, {p[i, c]:.0%}', len(labels) > 0 and c != labels[i])
+            for i, c in enumerate(top)}
 
 def judge_of(run: Run):
     "The first input of a run that classifies images. Raises `InputError` where there is none."
-    for name, kept in run.about.get('inputs', {}).items():
-        if kept['kind'] == 'saved' and hasattr(cls := find_class(kept['type']), 'logits'): return cls.load(run.folder/'inputs'/name)
+    for name, entry in run.about.get('inputs', {}).items():
+        if 'identity' not in entry: continue # nothing is kept of it
+        cls = find_class(entry['type'])
+        if hasattr(cls, 'logits'): return cls.load(run.folder/'inputs'/name)
     raise InputError('this run keeps no teacher', 'ask one yourself: teacher.logits(images)')
 
 # %% ../../nbs/view/12_recovery.ipynb #b89d3b81
 class RecoveryPanel(Panel, shows=('CDA',)):
-    "A recovery: images as they form, the crop schedule, losses and the mismatch of each layer, on one slider; one run or two"
+    "A recovery: images as they form, crop schedule, losses, and mismatch by layer, on one slider; one run or two"
     def build(self) -> W.Widget:
         "The images and the teacher's button beside the charts"
-        self.opinion = W.ToggleButton(False, description="Teacher's opinion", tooltip='Frame the images in which the teacher sees another class; hover says what it sees')
+        tip = 'Frame the images in which the teacher sees another class; hover says what it sees'
+        self.opinion = W.ToggleButton(False, description="Teacher's opinion", tooltip=tip)
         self.opinion.observe(lambda _: self.wake(), 'value')
-        self.verdict, self._judges, self._seen = html('', 'ddnb-quiet'), {}, {}
+        self.verdict = html('', 'ddnb-quiet')
+        self._judges = {}    # number of the run → its teacher
+        self._opinions = {}  # number of the run → (step, what `opinions` gave)
+        self._schedules = {} # (folder, steps in all) → points of the schedule
         body = super().build()
-        body.children = W.VBox([row(*(g.box for g in self.grids), kind='ddnb-body'), row(self.opinion, self.verdict)]), self.chart
+        images = row(*(g.box for g in self.grids), kind='ddnb-body')
+        body.children = W.VBox([images, row(self.opinion, self.verdict)]), self.chart
         return body
 
     @property
-    def asking(self) -> bool: "Is the teacher asked?"; return self.opinion.value
+    def asking(self) -> bool:
+        "Is the teacher asked?"
+        return self.opinion.value
 
-    def hints(self, watch, at):
-        "What the run's own teacher sees in the images at a step, where it was asked"
-        if not self.asking: self.verdict.value = ''; return None
-        i, step, (x, labels) = self.watches.index(watch), (watch.at(at, 'preview') or {}).get('step'), watch.frame(at)
+    def hints(self, view: RunView, at: int):
+        "What the run's own teacher sees in the images of a `view` at step `at`, where it was asked"
+        if not self.asking:
+            self.verdict.value = ''
+            return None
+        x, labels = view.frame(at)
         if x is None: return None
-        if self._seen.get(i, (None,))[0] != step:
-            try: self._judges[i] = self._judges.get(i) or judge_of(watch.run)
-            except InputError as e: self.verdict.value = error_html(e); return None
-            self._seen[i] = step, opinions(self._judges[i], x, labels, self.classes[i])
-        told = [f'The teacher agrees with {sum(not other for _, other in said.values())} of {len(said)} labels' + (f' of {escape(self.names[k])}' if len(self.watches) > 1 else '') for k, (_, said) in sorted(self._seen.items())]
-        self.verdict.value = '<br>'.join(told) + '; framed: it sees another class.'
-        return self._seen[i][1]
+        i, step = self.views.index(view), view.at(at, 'preview').step
+        if i not in self._opinions or self._opinions[i][0] != step:
+            try: self._opinions[i] = step, opinions(self._judge(i), x, labels, self.classes[i])
+            except InputError as e:
+                self.verdict.value = error_html(e)
+                return None
+        self.verdict.value = self._agreement()
+        return self._opinions[i][1]
+
+    def _judge(self, i: int):
+        "The teacher of a run, loaded when it is first asked"
+        if i not in self._judges: self._judges[i] = judge_of(self.views[i].run)
+        return self._judges[i]
+
+    def _agreement(self) -> str:
+        lines = []
+        for i, (_, opinions) in sorted(self._opinions.items()):
+            agreeing = sum(not other for _, other in opinions.values())
+            whose = f' of {escape(self.names[i])}' if len(self.views) > 1 else ''
+            lines.append(f'The teacher agrees with {agreeing} of {len(opinions)} labels{whose}')
+        return '<br>'.join(lines) + '; framed: it sees another class.'
 
 # %% ../../nbs/view/12_recovery.ipynb #d8b24d0a
 @patch
-def charts(self: RecoveryPanel, at: int) -> str:
+def charts(self: RecoveryPanel, at: int) -> str: # the step in view
     "Schedule, losses and layers as one HTML string"
-    of = max(w.total for w in self.watches)
-    keys = [k for k in ('ce', 'bn') if any(w.points(k) for w in self.watches)]
-    losses = [chart(self.lines(k), self.words[k], (0, of), log=True, now=at, words='step' if k == keys[-1] else None, height=132 if k == keys[-1] else 112) for k in keys]
-    return self.schedule(of, at) + ''.join(losses) + self.layers(at)
+    total = max(v.total for v in self.views)
+    keys = [k for k in ('ce', 'bn') if any(v.points(k) for v in self.views)]
+    return self.schedule(total, at) + self.charts_of(keys, at) + self.layers(at)
 
 @patch
-def schedule(self: RecoveryPanel, of: int, at: int) -> str: # steps in all; the step shown
+def schedule(self: RecoveryPanel, total: int, at: int) -> str: # steps in all; the step in view
     "The crop schedules of the runs over their steps"
-    shapes, many = [], len(self.watches) > 1
-    for w, name, colour in zip(self.watches, self.names, self.colours()):
-        points = self._points(w.run, of)
-        if points: shapes += [Band(points, colour), Line(name if many else '≥', [p[:2] for p in points], colour)]
-    return chart(shapes, 'area of the crops, share of the image', (0, of), (0, 1), now=at) if shapes else ''
+    shapes = []
+    for view, name, colour in zip(self.views, self.names, self.colours()):
+        points = self._schedule_points(view.run, total)
+        if not points: continue
+        lower = [(step, lo) for step, lo, _ in points]
+        shapes += [Band(points, colour), Line(name if len(self.views) > 1 else '≥', lower, colour)]
+    return chart(shapes, 'area of the crops, share of the image', (0, total), (0, 1), now=at) if shapes else ''
 
 @patch
-def _points(self: RecoveryPanel, run, of):
-    key = (str(run.folder), of)
-    if key not in self.__dict__.setdefault('_schedules', {}): self._schedules[key] = schedule_points(run, of)
+def _schedule_points(self: RecoveryPanel, run: Run, total: int) -> list:
+    key = (str(run.folder), total)
+    if key not in self._schedules: self._schedules[key] = schedule_points(run, total)
     return self._schedules[key]
 
 @patch
-def layers(self: RecoveryPanel, at: int) -> str:
+def layers(self: RecoveryPanel, at: int) -> str: # the step in view
     "BatchNorm mismatch of each layer now, within the outline of the first step"
-    found = [(n, c, w.at(at, 'layers'), w.points('layers')) for w, n, c in zip(self.watches, self.names, self.colours())]
-    found = [f for f in found if f[2]]
-    if not found: return ''
-    start = found[0][3][0][1]
-    return bars({n: (e['layers'], c) for n, c, e, _ in found}, 'BatchNorm mismatch by layer (outline: at the first step)', start, top=max(max(start), *(max(e['layers']) for _, _, e, _ in found)), words='layer')
+    now, starts = {}, []
+    for view, name, colour in zip(self.views, self.names, self.colours()):
+        record = view.at(at, 'layers')
+        if record is None: continue
+        now[name] = (record['layers'], colour)
+        starts.append(view.points('layers')[0][1])
+    if not now: return ''
+    top = max(max(starts[0]), *(max(values) for values, _ in now.values()))
+    return bars(now, 'BatchNorm mismatch by layer (outline: at the first step)', starts[0], top=top, words='layer')

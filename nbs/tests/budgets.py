@@ -13,16 +13,63 @@ BUDGETS = {
     # core and data
 
     # train
+    'train/01_train': {
+        'squeeze(real, progress=False)': 'squeeze(real, epochs=12, progress=False)',
+        'teacher.accuracy > .95': 'teacher.accuracy > .8',
+    },
+    'train/03_evaluate': {
+        "protocol('hard').recipe, seed=0": "protocol('hard').replace(epochs=40).recipe, seed=0",
+        'squeeze(real, progress=False)': 'squeeze(real, epochs=2, progress=False)',
+        "short = protocol('rd3').replace(epochs=20)": "short = protocol('rd3').replace(epochs=4)",
+    },
+    'train/04_relabel': {
+        'squeeze(real, epochs=15, ': 'squeeze(real, epochs=3, ',
+    },
+    'train/05_incremental': {
+        'steps=300': 'steps=20',
+        'epochs=100': 'epochs=10',
+    },
 
     # methods
     'methods/22_ccfs': {
         'epochs=25, batch=32': 'epochs=3, batch=32',
         'repeats=3)': 'repeats=1)',
     },
+    'methods/10_cda': {
+        'squeeze(real, progress=False)': 'squeeze(real, epochs=7, progress=False)',
+        "method = CDA.preset('digits')": "method = CDA.preset('digits', steps=60)",
+        "[protocol('hard'), protocol('rd3').replace(epochs=60)]": "protocol('hard').replace(epochs=4)",
+        'assert with_curriculum.mean - without.mean > 3 * max(with_curriculum.std, without.std)':
+            "assert [row.name for row in rows] == ['random real', *sets]",
+        '(1, 25, 100, 200, 400)': '(1, 25)',
+    },
+    'methods/12_trajectory': {
+        "base = MTT.preset('digits')": "base = MTT.preset('digits', steps=5)",
+        'epochs=200': 'epochs=5',
+    },
 
     # view
+    'view/02_plots_pdd': {
+        "real = load('digits')": "real = load('digits').subset(20)",
+        "base = MTT.preset('digits', steps=40, together=4)":
+            "base = MTT.preset('digits', steps=4, together=4, expert_batch=16, experts=2)",
+        'transition_epochs=60)': 'transition_epochs=5)',
+        'epochs, repeats = 60, 3': 'epochs, repeats = 1, 2',
+        "'convnet2-w8', epochs=20": "'convnet2-w8', epochs=8",
+        '((1, 6), (2, 3), (6, 1))': '((1, 6),)',
+        "['forgetting'], 4": "['forgetting'], 2",
+        'stages=2, ipc=3, discard=delta': 'stages=2, ipc=1, discard=delta',
+        'steps=300)': 'steps=10)',
+        'replace(epochs=100)': 'replace(epochs=3)',
+    },
+    'view/12_recovery': {'steps = 120': 'steps = 40'},
 
     # app, index
+    'index': {
+        'squeeze(real, progress=False)': "squeeze(real, 'convnet3-w16-batch', epochs=3, progress=False)",
+        "CDA.preset('digits')": "CDA.preset('digits', steps=20)",
+        'epochs=100': 'epochs=5',
+    },
 
     # guide
     'guide/tour': {

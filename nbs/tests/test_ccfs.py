@@ -19,7 +19,7 @@ from ddnb.methods.difficulty import PUBLISHED, Difficulty, TrainingLog, publishe
 from ddnb.methods.select import select
 from ddnb.train.evaluate import protocol
 from ddnb.train.train import Teacher, squeeze
-from ddnb.view.plots_ccfs import median_places, where_plot
+from ddnb.view.plots_ccfs import median_index, where_plot
 
 START = '''
 import functools
@@ -298,7 +298,7 @@ def test_the_median_image_of_a_class_has_the_score_nearest_to_the_median(extreme
     hard, (mixed, _) = extremes
     mine = torch.from_numpy(mixed.source == 'real') & (mixed.labels == 4)
     scores = hard.harder[mixed.real_index[mine]].numpy()
-    found = hard.harder[mixed.real_index[median_places(mixed, 1, 4)]].item()
+    found = hard.harder[mixed.real_index[median_index(mixed, 1, 4)]].item()
     assert abs(found - np.median(scores)) == np.abs(scores - np.median(scores)).min()
 
 

@@ -20,9 +20,10 @@ def exported_module(notebook):
 
 
 NOTEBOOKS = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
-ROOMS = {m: p.relative_to(ROOT/'nbs').with_suffix('').as_posix() for p in NOTEBOOKS if (m := exported_module(p))}
-SOURCES = {m: (ROOT/'ddnb'/f'{m.replace(".", "/")}.py').read_text(encoding='utf-8') for m in ROOMS}
-PANELS = {m for m, room in ROOMS.items() if re.match(r'view/[12]\d_', room)}  # the modules with widgets
+MODULES = {p: exported_module(p) for p in NOTEBOOKS}
+PAGES = {m: p.relative_to(ROOT/'nbs').with_suffix('').as_posix() for p, m in MODULES.items() if m}  # module → page
+SOURCES = {m: (ROOT/'ddnb'/f'{m.replace(".", "/")}.py').read_text(encoding='utf-8') for m in PAGES}
+PANELS = {m for m, page in PAGES.items() if re.match(r'view/[12]\d_', page)}  # the modules with widgets
 
 
 def imports(source, module=''):
@@ -40,12 +41,12 @@ def imports(source, module=''):
 
 def used_modules(source, module):
     "Which modules of the library a source imports, without the package's name: {'data.images', …}"
-    return {n.removeprefix('ddnb.') for n in imports(source, module)} & ROOMS.keys() - {module}
+    return {n.removeprefix('ddnb.') for n in imports(source, module)} & PAGES.keys() - {module}
 
 
 def place(module):
     "What is compared: the folder's place in `FOLDERS` and the notebook's number; `all` comes last"
-    folder, _, name = ROOMS[module].rpartition('/')
+    folder, _, name = PAGES[module].rpartition('/')
     if not folder: return len(FOLDERS), 0
     return FOLDERS.index(folder), int(name.split('_')[0])
 
@@ -56,7 +57,7 @@ def uses_of_later_modules(sources):
 
 
 def test_modules_use_only_what_stands_before_them():
-    assert len(ROOMS) > 20
+    assert len(PAGES) > 20
     assert len(used_modules(SOURCES['methods.cda'], 'methods.cda')) > 3  # it does see the imports
     assert not uses_of_later_modules(SOURCES)
 
@@ -73,19 +74,19 @@ def test_a_use_of_a_later_module_is_seen(module, line):
 
 
 def test_numbers_of_a_folder_differ():
-    numbered = [m for m in ROOMS if '/' in ROOMS[m]]
+    numbered = [m for m in PAGES if '/' in PAGES[m]]
     places = [place(m) for m in numbered]
-    assert len(set(places)) == len(places), sorted(ROOMS.values())
+    assert len(set(places)) == len(places), sorted(PAGES.values())
 
 
 def test_a_notebook_and_its_module_share_folder_and_name():
-    for module, room in ROOMS.items():
-        assert re.sub(r'(^|/)\d\d_', r'\1', room).replace('/', '.') == module
+    for module, page in PAGES.items():
+        assert re.sub(r'(^|/)\d\d_', r'\1', page).replace('/', '.') == module
 
 
 def test_every_module_has_a_notebook():
     modules = [p for p in (ROOT/'ddnb').rglob('*.py') if p.stem[0] != '_' and '.ipynb_checkpoints' not in p.parts]
-    assert sorted('.'.join(p.relative_to(ROOT/'ddnb').with_suffix('').parts) for p in modules) == sorted(ROOMS)
+    assert sorted('.'.join(p.relative_to(ROOT/'ddnb').with_suffix('').parts) for p in modules) == sorted(PAGES)
 
 
 def test_the_library_does_without_the_site():

@@ -1,88 +1,239 @@
-"The documentation site: built from the notebooks as they are, no dead link, and looked at in a browser that can reach nothing else"
-import functools, http.server, json, re, shutil, subprocess, threading
-import pytest
-from ddnb.core.basics import InputError
-from build import _installed, build_site, dead_links, Project, slug
+"The documentation site: built from the notebooks as they are, no dead link, and seen by a browser that is cut off"
+import functools
+import http.server
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.e2e]
-TOOLS = ('sphinx', 'myst-nb', 'furo', 'sphinx-copybutton', 'sphinx-mathjax-offline')
-NBS = __file__.rsplit('/', 2)[0]
-LOOK = '''<!doctype html><body><script>
-const pages = PAGES, found = {}, wait = ms => new Promise(r => setTimeout(r, ms))
-async function look(page) {
-  const f = document.createElement('iframe'); f.width = 1280; f.height = 2000
-  const loaded = new Promise(r => f.onload = r)
-  f.src = page; document.body.append(f); await loaded
-  const d = f.contentDocument, w = f.contentWindow
-  if (w.MathJax && w.MathJax.startup) await w.MathJax.startup.promise
-  const figures = [...d.querySelectorAll('.cell_output svg, article img')]
-  const seen = {figures: figures.length, flat: figures.filter(e => (!e.closest('[hidden]') && e.getBoundingClientRect().width < 8) || (e.tagName == 'IMG' && !e.naturalWidth)).length,
-    math: d.querySelectorAll('.math').length, set: d.querySelectorAll('.math mjx-container').length, wrong: d.querySelectorAll('mjx-merror').length,
-    wide: Math.max(0, d.documentElement.scrollWidth - 1280), films: 0, stuck: 0}
-  for (const film of d.querySelectorAll('.film')) { const t = film.querySelector('input'), shown = () => [...film.querySelectorAll('[data-frame]')].filter(e => e.getBoundingClientRect().height > 8).map(e => e.dataset.frame).join()
-    seen.films++
-    for (const at of ['0', t.max]) { t.value = at; t.dispatchEvent(new w.Event('input')); if (shown() != at) seen.stuck++ } }
-  if (page.startsWith('search.html?')) { const n = () => d.querySelectorAll('#search-results li').length
-    for (let i = 0, last = -1; i < 50 && (!n() || n() != last); i++) { last = n(); await wait(200) }
-    seen.results = [...d.querySelectorAll('#search-results li a')].map(a => a.textContent) }
-  found[page] = seen; f.remove()
-}
-(async () => { for (const p of pages) await look(p).catch(e => found[p] = {error: String(e)}); document.body.innerHTML = '<pre id=found>' + JSON.stringify(found).replaceAll('<', '&lt;') + '</pre>'; document.title = 'done' })()
-</script>'''
+import pytest
+from build import (
+    CAPTIONS,
+    Project,
+    build_site,
+    contents,
+    dead_links,
+    is_installed,
+    main,
+    notebook,
+    prose,
+    reference,
+    slug,
+)
+from build import TOOLS as PACKAGES
+
+from ddnb.core.basics import InputError
+
+ROOT = Path(__file__).parent.parent.parent
+needs_a_browser = pytest.mark.e2e
+slow = pytest.mark.slow
+
+
+# ---- the parts, without building anything ----------------------------------------------------------------------
+
+@pytest.fixture(scope='module')
+def project(): return Project(ROOT)
+
+
+@pytest.fixture(scope='module')
+def cda(project): return next(p for p in project.notebooks if p.name == 'methods/cda')
+
+
+def test_a_page_has_the_name_of_its_notebook_without_the_number():
+    assert slug('methods/10_cda') == 'methods/cda'
+    assert slug('guide/tour') == 'guide/tour'
+    assert slug('index') == 'index'
+
+
+def test_two_notebooks_of_one_page_are_refused(tmp_path):
+    (tmp_path/'settings.ini').write_text('[DEFAULT]\nlib_path = ddnb\n')
+    (tmp_path/'nbs/data').mkdir(parents=True)
+    for name in ('00_load', '01_load'): (tmp_path/f'nbs/data/{name}.ipynb').write_text('{"cells": []}')
+    with pytest.raises(InputError, match='data/load.html'): Project(tmp_path)
+
+
+def test_a_folder_without_notebooks_is_no_checkout(tmp_path):
+    with pytest.raises(InputError, match='no checkout'): Project(tmp_path)
+
+
+def test_names_are_found_in_modules_of_folders(project):
+    assert project.find('DistilledSet.save') == 'ddnb.data.images.DistilledSet.save'
+    assert project.find('step', 'data.views') == 'ddnb.data.views.step'
+    assert project.find('nothing') == ''
+    assert project.line('methods.cda', 'CDA') > 20
+
+
+def test_links_and_names_of_prose(project, cda):
+    source = 'See [`13_pdd`](13_pdd.ipynb#stages): `CDA` and `load(…)`, not `x`.\n```python\n`CDA`\n```'
+    text = prose(source, cda, project)
+    assert '](pdd.ipynb#stages)' in text
+    assert '{py:obj}`load(…) <ddnb.data.load.load>`' in text
+    assert '`x`' in text and text.endswith('```python\n`CDA`\n```')
+
+
+def test_links_lead_to_other_folders(project, cda):
+    source = '[a](../train/01_train.ipynb) ![b](../images/panel-studio-light.png) [c](../../data/README.md)'
+    expected = '[a](../train/train.ipynb) ![b](../images/panel-studio-light.png) [c](../data-readme.md)'
+    assert prose(source, cda, project) == expected
+    index = next(p for p in project.notebooks if p.name == 'index')
+    source = '[a](train/01_train.ipynb) [b](https://example.org)'
+    assert prose(source, index, project) == '[a](train/train.ipynb) [b](https://example.org)'
+
+
+def test_a_callout_becomes_a_directive(project, cda):
+    assert prose('::: {.callout-note}\nx\n:::', cda, project) == ':::{note}\nx\n:::'
+
+
+def test_the_reference_says_what_parameters_are(project, cda):
+    source = 'def f(x, seed=0): # images, one a row\n    "Count `x`, see `DistilledSet`"'
+    text = reference(source, cda, project)
+    assert text.startswith('```{py:currentmodule} ddnb.methods.cda')
+    assert '```{py:function} f(x, seed=0)' in text and '- `x`, `seed`: images, one a row' in text
+    assert '{py:obj}`DistilledSet <ddnb.data.images.DistilledSet>`' in text
+    assert reference('x = 1', cda, project) == ''
+
+
+def test_a_notebook_becomes_a_page(project, cda):
+    sources = [cell['source'] for cell in notebook(cda, project)['cells']]
+    assert any('{py:class} CDA(' in source for source in sources)
+    assert not any('default_exp' in source for source in sources)
+
+
+def test_the_sidebar_begins_with_the_guide_and_has_every_page_once(project):
+    text = contents(project)
+    captions = re.findall(r':caption: "(.+)"', text)
+    assert captions[:2] == [CAPTIONS['guide'], CAPTIONS['core']] and captions.index(CAPTIONS['results']) > 5
+    pages = re.findall(r'^([\w/-]+)$', text, re.M)
+    assert sorted(set(pages)) == sorted(pages)
+    assert {p.name for p in project.notebooks} - {'index'} <= set(pages)
+    assert pages[0] == 'guide/tour'
+    assert pages.index('methods/cda') < pages.index('methods/pdd') < pages.index('methods/ccfs')
+
+
+def test_dead_links_are_found(tmp_path):
+    (tmp_path/'x').mkdir()
+    links = '<a href="x/b.html#there">b</a><a href="#top">up</a><a href="https://example.org">out</a>'
+    (tmp_path/'a.html').write_text(f'<h1 id=top></h1>{links}<img src="gone.png">')
+    (tmp_path/'x/b.html').write_text('<p id=here></p><a href="../a.html#top">a</a>')
+    assert dead_links(tmp_path) == [('a.html', 'x/b.html#there'), ('a.html', 'gone.png')]
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path, capsys):
+    (tmp_path/'mine.txt').write_text('keep')
+    with pytest.raises(InputError, match='other files'): build_site(tmp_path, ROOT)
+    assert main(['--out', str(tmp_path)]) == 2
+    assert 'other files' in capsys.readouterr().err
+
+
+# ---- the whole site --------------------------------------------------------------------------------------------
 
 @pytest.fixture(scope='module')
 def site(tmp_path_factory):
-    missing = [p for p in TOOLS if not _installed(p)]
+    "The site as its program builds it, in a process of its own"
+    missing = [p for p in PACKAGES if not is_installed(p)]
     if missing: pytest.skip(f'no {", ".join(missing)}: pip install "ddnb[docs]"')
-    return build_site(tmp_path_factory.mktemp('site')/'docs', root=f'{NBS}/..')
+    out = tmp_path_factory.mktemp('site')/'docs'
+    command = [sys.executable, str(ROOT/'nbs/site/build.py'), '--out', str(out)]
+    built = subprocess.run(command, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return out
 
-@pytest.fixture(scope='module')
-def seen(site):
-    "What a browser sees on every page"
-    browser = next((b for b in ('chromium', 'chromium-browser', 'google-chrome') if shutil.which(b)), None)
-    if not browser: pytest.skip('no chromium')
-    pages = sorted(p.name for p in site.glob('*.html')) + [f'search.html?q={q}' for q in ('CDA', 'crop+schedule', 'forgetting+score')]
-    (site/'look.html').write_text(LOOK.replace('PAGES', json.dumps(pages)))
-    quiet = type('Quiet', (http.server.SimpleHTTPRequestHandler,), dict(log_message=lambda *_: None))
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(quiet, directory=str(site)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1']
-    try: got = subprocess.run([browser, *flags, f'--user-data-dir={site.parent/"browser"}', '--virtual-time-budget=120000', '--dump-dom', f'http://127.0.0.1:{server.server_port}/look.html'], capture_output=True, text=True, timeout=100)
-    finally: server.shutdown(); (site/'look.html').unlink()
-    found = re.search(r'<pre id="found">(.*?)</pre>', got.stdout, re.S)
-    assert found, f'the browser did not come to an end: {got.stderr[-500:]}'
-    return json.loads(found[1].replace('&lt;', '<').replace('&gt;', '>').replace('&amp;', '&'))
 
-def test_every_notebook_has_a_page(site):
-    project = Project(f'{NBS}/..')
-    assert not [p.stem for p in project.notebooks if not (site/f'{slug(p.stem)}.html').exists()]
-    html = (site/'cda.html').read_text()
-    assert 'default_exp' not in html and 'id="ddnb.methods.cda.CDA"' in html and 'source/cda.html#L-' in html and 'images per class' in html
+@slow
+def test_every_notebook_has_a_page(site, project):
+    assert not [p.name for p in project.notebooks if not (site/f'{p.name}.html').exists()]
+    html = (site/'methods/cda.html').read_text()
+    assert 'default_exp' not in html
+    assert 'id="ddnb.methods.cda.CDA"' in html and '../source/methods/cda.html#L-' in html
+    assert 'images per class' in html
 
+
+@slow
 def test_no_dead_links(site):
     assert dead_links(site) == []
     broken = site/'broken.html'
-    broken.write_text('<a href="cda.html#nowhere">x</a>')
-    assert dead_links(site) == [('broken.html', 'cda.html#nowhere')]
+    broken.write_text('<a href="methods/cda.html#nowhere">x</a>')
+    assert dead_links(site) == [('broken.html', 'methods/cda.html#nowhere')]
     broken.unlink()
 
+
+@slow
 def test_nothing_comes_from_outside(site):
-    for p in site.glob('*.html'):
-        assert not re.findall(r'<(?:script|img|link|iframe)[^>]+(?:src|href)="(?:https?:)?//[^"]+', p.read_text()), p.name
+    outside = re.compile(r'<(?:script|img|link|iframe)[^>]+(?:src|href)="(?:https?:)?//[^"]+')
+    for path in site.rglob('*.html'): assert not outside.findall(path.read_text()), path.name
 
-def test_a_folder_with_other_files_is_left_alone(tmp_path):
-    (tmp_path/'mine.txt').write_text('keep')
-    with pytest.raises(InputError, match='other files'): build_site(tmp_path, root=f'{NBS}/..')
 
+# ---- what a browser sees ---------------------------------------------------------------------------------------
+
+BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
+FLAGS = [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+    '--virtual-time-budget=120000',
+    '--dump-dom',
+]
+SEARCHES = {'CDA': 'CDA', 'crop+schedule': 'Glossary', 'forgetting+score': 'Glossary'}  # words → a page they lead to
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    "Serves files and says nothing"
+    def log_message(self, *_): pass
+
+
+@pytest.fixture(scope='module')
+def seen(site):
+    "What a browser sees on every page: see look.js"
+    browser = next((b for b in BROWSERS if shutil.which(b)), None)
+    if not browser: pytest.skip('no chromium')
+    pages = sorted(p.relative_to(site).as_posix() for p in site.rglob('*.html') if 'source' not in p.parts)
+    pages += [f'search.html?q={words}' for words in SEARCHES]
+    script = Path(__file__).with_name('look.js').read_text()
+    (site/'look.html').write_text(f'<!doctype html><body><script>const pages = {json.dumps(pages)}\n{script}</script>')
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f'http://127.0.0.1:{server.server_port}/look.html'
+    profile = f'--user-data-dir={site.parent/"browser"}'
+    try:
+        result = subprocess.run([browser, *FLAGS, profile, address], capture_output=True, text=True, timeout=100)
+    finally:
+        server.shutdown()
+        (site/'look.html').unlink()
+    report = re.search(r'<pre id="seen">(.*?)</pre>', result.stdout, re.S)
+    assert report, f'the browser did not come to an end: {result.stderr[-500:]}'
+    return json.loads(report[1].replace('&lt;', '<').replace('&gt;', '>').replace('&amp;', '&'))
+
+
+@slow
+@needs_a_browser
 def test_figures_and_math_show(seen):
-    wrong = {p: s for p, s in seen.items() if s.get('error') or s['flat'] or s['wrong'] or s['math'] != s['set'] or s['wide']}
-    assert not wrong, wrong
-    assert sum(s['figures'] for s in seen.values()) > 30 and sum(s['math'] for s in seen.values()) > 20
+    def is_wrong(page):
+        return page.get('error') or page['flat'] or page['wrong'] or page['math'] != page['set'] or page['wide']
+    assert not {name: page for name, page in seen.items() if is_wrong(page)}
+    assert sum(page['figures'] for page in seen.values()) > 30
+    assert sum(page['math'] for page in seen.values()) > 20
 
+
+@slow
+@needs_a_browser
 def test_recorded_frames_move(seen):
-    assert {p for p, s in seen.items() if s.get('films')} >= {'docs.html', 'tutorial_cda.html', 'tutorial_pdd.html', 'tutorial_ccfs.html'} and not [p for p, s in seen.items() if s.get('stuck')]
+    films = {name for name, page in seen.items() if page['films']}
+    assert films >= {'view/film.html', *(f'guide/tutorial_{method}.html' for method in ('cda', 'pdd', 'ccfs'))}
+    assert not [name for name, page in seen.items() if page['stuck']]
 
+
+@slow
+@needs_a_browser
 def test_search_finds(seen):
-    for words, page in (('CDA', 'CDA'), ('crop+schedule', 'Glossary'), ('forgetting+score', 'Glossary')):
+    for words, page in SEARCHES.items():
         results = seen[f'search.html?q={words}']['results']
-        assert any(page in r for r in results), (words, results)
+        assert any(page in result for result in results), (words, results)

@@ -1,15 +1,23 @@
-"The same panels under Voila: a page with widgets and no code. Skipped with the reason where Voila or the browser is missing."
-import importlib.util, json, sys
-from pathlib import Path
-import pytest
-sys.path.insert(0, str(Path(__file__).parent))
+"""The same panels under Voila: a page with widgets and no code.
+
+Skipped with the reason where Voila or the browser is missing."""
+import importlib.util
+import json
+
 import lab as L
+import pytest
 from test_panels import picture, press, steps_done, until
 
-STORY = ("from ddnb.all import *\nreal = load('digits')\nteacher = squeeze(real, 'convnet2-w16-batch', epochs=1, progress=False)\nSchedulePanel()",
-         "run = CDA.preset('digits', ipc=2, steps=20_000).start(teacher, folder='run')\nrun")
+STORY = ("""from ddnb.all import *
+real = load('digits')
+teacher = squeeze(real, 'convnet2-w16-batch', epochs=1, progress=False)
+SchedulePanel()""",
+         """run = CDA.preset('digits', ipc=2, steps=20_000).start(teacher, folder='run')
+run""")
 
-VOILAS_OWN = ('fontawesome', 'shareKey') # what its page complains of without any panel: an icon font from the net, a Lab extension that it does not bring
+# what its page complains of without any panel: an icon font from the net, a Lab extension that it does not bring
+VOILAS_OWN = ('fontawesome', 'shareKey')
+
 
 @pytest.mark.e2e
 def test_panels_under_voila(tmp_path):
@@ -18,15 +26,17 @@ def test_panels_under_voila(tmp_path):
     L.notebook(tmp_path/'story.ipynb', *STORY)
     with L.Voila(tmp_path, OMP_NUM_THREADS='1') as voila, L.browser() as page:
         page.goto(voila.url('story.ipynb'), timeout=120_000)
-        schedules, panel = (page.locator('.ddnb').filter(has_text=t) for t in ('to paste', 'Stop and keep'))
+        schedules = page.locator('.ddnb').filter(has_text='to paste')
+        panel = page.locator('.ddnb').filter(has_text='Stop and keep')
         schedules.wait_for(timeout=60_000)
         handle = schedules.locator('.jupyter-widgets', has_text='milestone').locator('.noUi-handle').first
         handle.focus()
         for _ in range(10): page.keyboard.press('ArrowLeft')
-        until(lambda: schedules.locator('code').inner_text() == 'CDA(schedule=cosine(0.9))', 'the slider is heard')
+        code = schedules.locator('code')
+        until(lambda: code.inner_text() == 'CDA(schedule=cosine(0.9))', 'the slider is heard')
         panel.locator('.ddnb-stack img').first.wait_for(timeout=30_000)
-        first = picture(page, panel)
-        until(lambda: picture(page, panel) != first, 'the images change')
+        first = picture(panel)
+        until(lambda: picture(panel) != first, 'the images change')
         press(panel, 'Pause')
         panel.get_by_text('Paused at step').wait_for(timeout=10_000)
         rest = steps_done(panel)
@@ -34,6 +44,5 @@ def test_panels_under_voila(tmp_path):
         until(lambda: steps_done(panel) > rest, 'it goes on')
         press(panel, 'Stop and keep')
         panel.get_by_text('Stopped at step').wait_for(timeout=10_000)
-        assert json.loads((tmp_path/'run'/'status.json').read_text())['status'] == 'stopped'
-        ours = [s for s in page.said if not any(own in s for own in VOILAS_OWN)]
-        assert not ours, ours
+        assert json.loads((tmp_path/'run/status.json').read_text())['state'] == 'stopped'
+        assert not [c for c in page.complaints if not any(own in c for own in VOILAS_OWN)]

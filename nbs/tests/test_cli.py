@@ -1,0 +1,260 @@
+"The shell: what it refuses, what it reads from the registry, and methods that others wrote"
+import contextlib
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from ddnb.app import cli
+from ddnb.app.cli import chosen_base, chosen_method, main, parse_counts, parse_schedule, parse_setting, parser
+from ddnb.core.basics import InputError
+from ddnb.core.config import KINDS, Input, known, register, registered
+from ddnb.core.run import Event, Method
+from ddnb.data.images import DistilledSet, read_set
+from ddnb.data.load import load
+from ddnb.train.train import squeeze
+
+ROOT = Path(__file__).parent.parent.parent
+
+MEANS = '''
+import time
+from dataclasses import dataclass
+import torch
+from ddnb.core.basics import to_unit
+from ddnb.core.config import known
+from ddnb.core.run import Event, Method
+from ddnb.data.images import DistilledSet
+
+@known('method')
+@dataclass(frozen=True)
+class FileMeans(Method):
+    "One mean of real images a class"
+    images: int = 20   # real images in a mean
+    seed: int = 0      # of the draw
+
+    def stream(self, real, state):
+        some = to_unit(real.train.subset(self.images, self.seed).images)
+        means = some.unflatten(0, (-1, self.images)).mean(1)
+        for i in range(state.get('step', 0), 50):
+            time.sleep(.01)
+            state['step'] = i + 1
+            yield Event(i + 1, 50, {}, lambda: means)
+        return DistilledSet(means, torch.arange(len(means)), real.classes, provenance=dict(method='FileMeans'))
+'''
+
+
+@pytest.fixture
+def registry():
+    "What a test registers is forgotten after it"
+    before = {kind: dict(registered(kind)) for kind in KINDS}
+    yield
+    for kind, things in before.items():
+        registered(kind).clear()
+        registered(kind).update(things)
+
+
+@pytest.fixture(scope='module')
+def teacher(tmp_path_factory):
+    "Folder of a small teacher"
+    small = squeeze(load('digits'), 'convnet2-w16-batch', epochs=1, progress=False)
+    return small.save(tmp_path_factory.mktemp('teacher')/'t')
+
+
+def ddnb(*args):
+    "`ddnb …` in a process of its own"
+    command = [sys.executable, '-c', 'from ddnb.app.cli import main; raise SystemExit(main())', *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def help_text(*command, capsys):
+    "What `--help` prints"
+    with contextlib.suppress(SystemExit): main([*command, '--help'])
+    return ' '.join(capsys.readouterr().out.split())
+
+
+# ---- what was typed --------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('text', ['cos', 'cosine(a)', 'cosine(x=1)', '__import__(os)', 'cosine(2)', 'reverse(cos)'])
+def test_what_is_no_schedule_is_refused(text):
+    with pytest.raises(InputError): parse_schedule(text)
+
+
+def test_the_refusal_of_a_schedule_names_those_there_are():
+    with pytest.raises(InputError, match="no schedule 'cos'.*\n.*'cosine', 'reverse'"): parse_schedule('cos')
+
+
+def test_counts():
+    assert parse_counts('2') == 2 and parse_counts('1,1,4') == (1, 1, 4)
+    with pytest.raises(InputError, match='is no number of images'): parse_counts('two')
+
+
+def test_a_setting_is_a_name_and_a_value():
+    assert parse_setting('lr=0.5') == ('lr', .5) and parse_setting('net = convnet3') == ('net', ' convnet3')
+    with pytest.raises(InputError, match='sets nothing'): parse_setting('lr')
+
+
+@pytest.mark.parametrize('options, message', [
+    (['--schedule', 'cos'], "there is no schedule 'cos'"),
+    (['--steps', 'many'], 'invalid int value'),
+    (['--preset', 'mine'], 'invalid choice'),
+    (['--stepz', '1'], 'unrecognized arguments'),
+])
+def test_an_option_that_makes_no_sense_ends_with_status_2(options, message, capsys):
+    with pytest.raises(SystemExit) as end: main(['run', 'cda', 'x', *options])
+    assert end.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_wrong_input_ends_with_status_2_and_a_message(teacher, tmp_path, capsys):
+    assert main(['run', 'cda', str(teacher), '--preset', 'digits', '--ipc', '1', '--steps', '2',
+                 '--out', str(tmp_path/'run')]) == 0
+    assert main(['export', str(tmp_path/'run'), str(tmp_path/'png')]) == 0
+    capsys.readouterr()
+    wrong = {
+        f'run cda {tmp_path}/nowhere': 'nowhere',
+        f'resume {tmp_path}': 'holds no run',
+        f'evaluate {tmp_path}/run --protocol best': "there is no protocol 'best'",
+        f'export {tmp_path}/run {tmp_path}/png': 'png',
+        f'run cda {teacher} --preset digits --ipc 3 --out {tmp_path}/run': 'another configuration',
+        f'squeeze --out {teacher}': 'holds a teacher already',
+        f'run pdd --base dm --base-set stepz=1 --out {tmp_path}/pdd': "did you mean 'steps'",
+        '--import nothing.here run cda x': 'there is no module',
+        f'--import {tmp_path}/nothing.py run cda x': 'there is no file',
+    }
+    for command, message in wrong.items():
+        assert main(command.split()) == 2, command
+        error = capsys.readouterr().err
+        assert error.startswith('ddnb: ') and message in error and '→' in error, (command, error)
+
+
+# ---- what is registered ----------------------------------------------------------------------------------------
+
+def test_every_method_and_base_has_a_command_with_its_settings(capsys):
+    for name, cls in (registered('method') | registered('base')).items():
+        text = help_text('run', name, capsys=capsys)
+        assert f'usage: ddnb run {name}' in text
+        for field in cls.__dataclass_fields__: assert f'--{field.replace("_", "-")}' in text or field in text
+
+
+def test_help_names_what_is_registered(capsys):
+    text = help_text('evaluate', capsys=capsys)
+    assert all(name in text for name in registered('protocol'))
+    assert all(name in text for name in registered('data'))
+    assert all(name in help_text('export', capsys=capsys) for name in registered('export'))
+
+
+def test_a_setting_that_means_something_else_in_the_shell_gets_the_name_of_its_method():
+    args = parser().parse_args(['run', 'ccfs', 'x', '--ccfs-first', 'easiest', '--first', '100'])
+    assert chosen_method(args).first == 'easiest' and args.first == 100
+
+
+def test_an_input_that_is_called_like_a_setting_gets_another_option(registry, capsys):
+    registered('input').pop('experts', None)
+    register('input', 'experts', Input('trained before', lambda folder: folder))
+    assert '--experts-from FOLDER' in help_text('run', 'mtt', capsys=capsys)
+    assert '--experts FOLDER' in help_text('run', 'pdd', capsys=capsys)
+
+
+def test_a_base_changes_that_of_the_preset():
+    args = parser().parse_args(['run', 'pdd', '--preset', 'cifar10-ipc10', '--base-set', 'steps=7'])
+    base = chosen_method(args).base
+    assert (type(base).__name__, base.steps, base.student_steps) == ('MTT', 7, 50)
+    args = parser().parse_args(['run', 'pdd', '--preset', 'cifar10-ipc10'])
+    cls = registered('method')['pdd']
+    assert chosen_base(args, cls, cls.__dataclass_fields__['base']) is None
+    assert chosen_method(args) == cls.preset('cifar10-ipc10')
+
+
+# ---- methods of others -----------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class CellFirst(Method):
+    "Some images of each class"
+    ipc: int = 1        # images per class
+
+    def stream(self, real, state):
+        some = real.train.subset(self.ipc)
+        yield Event(1, 1, {})
+        return DistilledSet(some.images / 255, some.labels, real.classes)
+
+
+def test_a_method_runs_from_the_shell_once_its_class_is_declared(registry, tmp_path, capsys):
+    assert 'cellfirst' not in help_text('run', capsys=capsys)
+    known('method')(CellFirst)
+    assert 'cellfirst' in help_text('run', capsys=capsys)
+    assert '--ipc IPC images per class [1]' in help_text('run', 'cellfirst', capsys=capsys)
+    assert main(['run', 'cellfirst', '--ipc', '2', '--out', str(tmp_path/'r')]) == 0
+    assert len(read_set(tmp_path/'r')) == 20
+
+
+def test_a_method_of_a_file_runs_and_another_process_resumes_it(registry, tmp_path, capsys):
+    (tmp_path/'mine.py').write_text(MEANS)
+    here = ['--import', str(tmp_path/'mine.py')]
+    assert main(['run', 'filemeans', '--images', '5', '--out', str(tmp_path/'whole'), *here]) == 0
+    run = registered('method')['filemeans'](images=5).start(load('digits'), folder=tmp_path/'r')
+    run.stop().wait()
+    assert run.state == 'stopped'
+    result = ddnb(*here, 'resume', tmp_path/'r')
+    assert result.returncode == 0, result.stderr
+    assert torch.equal(read_set(tmp_path/'r').images, read_set(tmp_path/'whole').images)
+
+
+def test_a_method_of_a_module_is_listed(registry, importable, capsys):
+    (importable/'mine_too').mkdir()
+    (importable/'mine_too/methods.py').write_text(MEANS)
+    assert 'filemeans' in help_text('--import', 'mine_too.methods', 'run', capsys=capsys)
+
+
+def test_a_file_may_not_hide_another_module(tmp_path, capsys):
+    (tmp_path/'json.py').write_text(MEANS)
+    assert main(['--import', str(tmp_path/'json.py'), 'run', '--help']) == 2
+    assert "another module 'json'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def importable(tmp_path, monkeypatch):
+    "A folder that modules and packages are imported from"
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def install(folder, name, target):
+    "What pip would leave of a package with one entry point"
+    about = folder/f'{name}-1.0.dist-info'
+    about.mkdir()
+    (about/'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n')
+    (about/'entry_points.txt').write_text(f'[ddnb]\n{name} = {target}\n')
+
+
+def test_an_installed_package_brings_its_methods(registry, importable, capsys):
+    (importable/'foreign.py').write_text(MEANS)
+    install(importable, 'foreign', 'foreign')
+    assert 'filemeans' in help_text('run', capsys=capsys)
+    assert '--images IMAGES real images in a mean [20]' in help_text('run', 'filemeans', capsys=capsys)
+
+
+def test_a_package_that_can_not_be_imported_is_named_and_the_rest_works(importable, capsys):
+    (importable/'broken.py').write_text('1 / 0')
+    install(importable, 'broken', 'broken')
+    with pytest.raises(SystemExit) as end: main(['run', '--help'])
+    out, err = capsys.readouterr()
+    assert end.value.code == 0 and 'cda' in out
+    assert 'broken = broken can not be loaded: division by zero' in err
+
+
+# ---- the site --------------------------------------------------------------------------------------------------
+
+def test_docs_calls_the_program_of_the_checkout(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr(cli.subprocess, 'call', lambda command: calls.append(command) or 0)
+    monkeypatch.chdir(ROOT/'nbs'/'guide')
+    assert main(['docs', '--out', str(tmp_path)]) == 0
+    assert calls == [[sys.executable, str(ROOT/'nbs/site/build.py'), '--out', str(tmp_path)]]
+
+
+def test_docs_says_what_to_do_outside_a_checkout(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(['docs']) == 2
+    assert 'in no checkout of ddnb' in capsys.readouterr().err
