@@ -7,134 +7,220 @@ __all__ = ['NORMS', 'DEPTHS', 'ConvNet', 'adapt_stem', 'ScaledResNet', 'resnet',
            'last_linear']
 
 # %% ../../nbs/train/00_nets.ipynb #eacc7682
-import difflib, re, threading
+import difflib
+import re
+import threading
 from contextlib import contextmanager
-import torch, torchvision
+
+import torch
+import torchvision
 from torch import nn
+
 from ..core.basics import InputError, check
 
 # %% ../../nbs/train/00_nets.ipynb #7ea8d352
-NORMS = dict(batch=nn.BatchNorm2d,
-             instance=lambda c: nn.GroupNorm(c, c), # one group a channel: instance norm with learned scale, as DC has it
-             layer=lambda c: nn.GroupNorm(1, c),
-             group=lambda c: nn.GroupNorm(4, c),
-             none=lambda c: nn.Identity())
+def _instance_norm(channels): return nn.GroupNorm(channels, channels) # with learned scale, as DC has it
+def _layer_norm(channels): return nn.GroupNorm(1, channels)
+def _group_norm(channels): return nn.GroupNorm(4, channels)
+def _no_norm(channels): return nn.Identity()
+
+NORMS = { # name → a layer for so many channels
+    'batch': nn.BatchNorm2d,
+    'instance': _instance_norm,
+    'layer': _layer_norm,
+    'group': _group_norm,
+    'none': _no_norm}
 
 # %% ../../nbs/train/00_nets.ipynb #946c06e7
 class ConvNet(nn.Sequential):
-    "D blocks of convolution, norm, ReLU, 2×2 average pooling; then a linear layer. Input (N, channels, size, size), output (N, classes) logits."
-    def __init__(self, classes: int,       # outputs
-                 channels: int = 3,        # input channels
-                 size: int = 32,           # input pixels along a side
-                 widths=(128, 128, 128),   # channels of each block
-                 norm: str = 'instance'):  # one of NORMS
-        blocks, c = [], channels
-        for w in widths:
-            check(size >= 2, f'{len(widths)} blocks halve the image more often than its size allows', 'use fewer blocks: convnet2, convnet1')
-            blocks.append(nn.Sequential(nn.Conv2d(c, w, 3, padding=1), NORMS[norm](w), nn.ReLU(), nn.AvgPool2d(2)))
-            c, size = w, size // 2
-        super().__init__(*blocks, nn.Flatten(), nn.Linear(c * size * size, classes))
+    """D blocks of convolution, norm, ReLU, 2×2 average pooling; then a linear layer.
+
+    Input (N, channels, size, size), output (N, classes) logits."""
+    def __init__(self,
+                 classes: int,            # outputs
+                 channels: int = 3,       # input channels
+                 size: int = 32,          # input pixels along a side
+                 widths=(128, 128, 128),  # channels of each block
+                 norm: str = 'instance'): # one of NORMS
+        blocks = []
+        for width in widths:
+            check(size >= 2, f'{len(widths)} blocks halve the image more often than its size allows',
+                  'use fewer blocks: convnet2, convnet1')
+            conv = nn.Conv2d(channels, width, 3, padding=1)
+            blocks.append(nn.Sequential(conv, NORMS[norm](width), nn.ReLU(), nn.AvgPool2d(2)))
+            channels = width
+            size = size // 2
+        super().__init__(*blocks, nn.Flatten(), nn.Linear(channels * size * size, classes))
 
 # %% ../../nbs/train/00_nets.ipynb #c2b0b4af
 def _first_conv(net):
     "The first convolution: its owner, its name there, and itself"
-    for path, m in net.named_modules():
-        if isinstance(m, nn.Conv2d):
+    for path, module in net.named_modules():
+        if isinstance(module, nn.Conv2d):
             owner, _, name = path.rpartition('.')
-            return net.get_submodule(owner), name, m
+            return net.get_submodule(owner), name, module
     raise InputError(f'{type(net).__name__} has no convolution', 'use a convolutional network')
 
-def adapt_stem(net, channels: int, small: bool): # small: images of at most 64 pixels
-    "Give `net` a first convolution for `channels`; for small images with stride 1 and at most 3×3, and no max pooling behind it"
+def _remove_pooling(owner, name):
+    "Replace the max pooling of that name by nothing, if it is there"
+    if isinstance(getattr(owner, name, None), nn.MaxPool2d): setattr(owner, name, nn.Identity())
+
+def adapt_stem(net: nn.Module, # a convolutional network, changed in place
+               channels: int,  # of its input
+               small: bool):   # are its images at most 64 pixels along a side?
+    "`net` with a first convolution for `channels`; for small images 3×3 with stride 1, and no max pooling behind it"
     owner, name, conv = _first_conv(net)
-    k, stride, pad = (min(conv.kernel_size[0], 3), 1, min(conv.kernel_size[0], 3) // 2) if small else (conv.kernel_size, conv.stride, conv.padding)
-    if small or conv.in_channels != channels:
-        setattr(owner, name, nn.Conv2d(channels, conv.out_channels, k, stride, pad, bias=conv.bias is not None))
+    kernel, stride, padding = conv.kernel_size, conv.stride, conv.padding
     if small:
-        for owner, name in ((net, 'maxpool'), (getattr(net, 'features', net), 'pool0')):
-            if isinstance(getattr(owner, name, None), nn.MaxPool2d): setattr(owner, name, nn.Identity())
+        side = min(conv.kernel_size[0], 3)
+        kernel, stride, padding = side, 1, side // 2
+    if small or conv.in_channels != channels:
+        bias = conv.bias is not None
+        setattr(owner, name, nn.Conv2d(channels, conv.out_channels, kernel, stride, padding, bias=bias))
+    if small:
+        _remove_pooling(net, 'maxpool')                         # ResNets
+        _remove_pooling(getattr(net, 'features', net), 'pool0') # DenseNets
     return net
 
 # %% ../../nbs/train/00_nets.ipynb #90ba71ae
-DEPTHS = {'resnet10': ('BasicBlock', [1, 1, 1, 1]), 'resnet18': ('BasicBlock', [2, 2, 2, 2]), 'resnet34': ('BasicBlock', [3, 4, 6, 3]), 'resnet50': ('Bottleneck', [3, 4, 6, 3]), 'resnet101': ('Bottleneck', [3, 4, 23, 3])}
-
 class ScaledResNet(torchvision.models.ResNet):
-    "torchvision's ResNet with `width` channels in the first stage in place of 64, and 2, 4 and 8 times as many in the later ones. Input (N, 3, size, size), output (N, classes) logits."
-    def __init__(self, block, layers, classes: int, norm, width: int = 64): # torchvision's block class; blocks a stage; outputs; a norm layer of channels; channels of the first stage
+    """torchvision's ResNet with `width` channels in the first stage in place of 64, and 2, 4 and 8 times as many later.
+
+    Input (N, 3, size, size), output (N, classes) logits."""
+    def __init__(self,
+                 block,            # torchvision's class of a block
+                 layers,           # blocks of each stage
+                 classes: int,     # outputs
+                 norm,             # channels → a norm layer
+                 width: int = 64): # channels of the first stage
         self.width = width
         super().__init__(block, layers, num_classes=classes, norm_layer=norm)
-        if width != 64: # at 64, torchvision's initial weights as they are
-            self.conv1, self.bn1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False), norm(width)
-            self.fc = nn.Linear(8 * width * block.expansion, classes)
+        if width == 64: return # torchvision's initial weights as they are
+        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = norm(width)
+        self.fc = nn.Linear(8 * width * block.expansion, classes)
 
     def _make_layer(self, block, planes, *args, **kwargs):
+        "One stage. torchvision's constructor calls this with 64, 128, 256 and 512 planes."
         if planes == 64: self.inplanes = self.width # what the stem hands over
         return super()._make_layer(block, planes * self.width // 64, *args, **kwargs)
 
-def resnet(name, classes, channels=3, size=32, norm='batch', width=64): # a key of DEPTHS; outputs; input channels and pixels; one of NORMS; channels of the first stage
-    "torchvision's ResNet of that name with `classes` outputs, and the small-image stem for images up to 64 pixels"
+# %% ../../nbs/train/00_nets.ipynb #2de678da
+DEPTHS = { # name → torchvision's block, blocks of each stage
+    'resnet10': ('BasicBlock', [1, 1, 1, 1]),
+    'resnet18': ('BasicBlock', [2, 2, 2, 2]),
+    'resnet34': ('BasicBlock', [3, 4, 6, 3]),
+    'resnet50': ('Bottleneck', [3, 4, 6, 3]),
+    'resnet101': ('Bottleneck', [3, 4, 23, 3])}
+
+def resnet(name: str,           # a key of DEPTHS
+           classes: int,        # outputs
+           channels: int = 3,   # input channels
+           size: int = 32,      # input pixels along a side
+           norm: str = 'batch', # one of NORMS
+           width: int = 64):    # channels of the first stage
+    "torchvision's ResNet of that name, with the small-image stem for images up to 64 pixels"
     block, layers = DEPTHS[name]
-    return adapt_stem(ScaledResNet(getattr(torchvision.models.resnet, block), layers, classes, NORMS[norm], width), channels, size <= 64)
+    block = getattr(torchvision.models.resnet, block)
+    net = ScaledResNet(block, layers, classes, NORMS[norm], width)
+    return adapt_stem(net, channels, size <= 64)
 
 # %% ../../nbs/train/00_nets.ipynb #3dbde303
-def _parse(name: str):
-    "'convnet3-w64-batch' → ('convnet', 3, [64], 'batch'); other families keep their name"
+_WIDTHS = r'w\d+(x\d+)*'
+
+def _parse(name: str) -> tuple:
+    "'convnet3-w64-batch' → ('convnet3', [64], 'batch'); None for what is not said"
     head, *options = name.lower().split('-')
+    strange = [o for o in options if o not in NORMS and not re.fullmatch(_WIDTHS, o)]
     norm = next((o for o in options if o in NORMS), None)
-    widths = next(([int(w) for w in o[1:].split('x')] for o in options if re.fullmatch(r'w\d+(x\d+)*', o)), None)
+    widths = next((o for o in options if re.fullmatch(_WIDTHS, o)), None)
+    if widths: widths = [int(w) for w in widths[1:].split('x')]
     check(min(widths or [1]) >= 1, f'network {name!r} has a width of 0', 'a width is a number of channels, from 1')
-    strange = [o for o in options if o not in NORMS and not re.fullmatch(r'w\d+(x\d+)*', o)]
-    check(not strange, f'network {name!r} has an option {strange[:1]} that means nothing', f"options are widths (w64, or w48x96x144) and a norm of {list(NORMS)}, joined by '-'")
+    check(not strange, f'network {name!r} has an option {strange[:1]} that means nothing',
+          f"options are widths (w64, or w48x96x144) and a norm of {list(NORMS)}, joined by '-'")
     return head, widths, norm
 
-def _build(name, classes, channels, size):
-    head, widths, norm = _parse(name)
-    if m := re.fullmatch(r'convnet(\d?)', head):
-        widths = widths or [128]
-        return ConvNet(classes, channels, size, widths * int(m[1] or 3) if len(widths) == 1 else widths, norm or 'instance')
-    if head in DEPTHS:
-        check(widths is None or len(widths) == 1, f'network {name!r} takes one width, that of its first stage', f'{head}-w{(widths or [64])[0]}')
-        return resnet(head, classes, channels, size, norm or 'batch', (widths or [64])[0])
+# %% ../../nbs/train/00_nets.ipynb #81015e32
+def _check_torchvision(head: str, name: str, plain: bool): # has the name no options?
+    "Raise `InputError` for a network that torchvision hasn't, naming the nearest, and options it doesn't take"
     known = torchvision.models.list_models(module=torchvision.models)
     near = difflib.get_close_matches(head, ['convnet3', *DEPTHS, *known], 1)
-    check(head in known, f'there is no network {name!r}', (f'did you mean {near[0]!r}? Else ' if near else '') + f"use 'convnet3', {list(DEPTHS)} (each with a width and a norm), or a classifier of torchvision such as 'mobilenet_v2', 'vgg11_bn', 'densenet121'")
-    check(widths is None and norm is None, f'network {name!r} takes no widths and no norm', "convnets and ResNets do: 'convnet3-w64', 'resnet10-w16'")
-    extra = dict(image_size=size) if head.startswith('vit') else dict(aux_logits=False, init_weights=True) if head in ('googlenet', 'inception_v3') else {}
-    return adapt_stem(torchvision.models.get_model(head, weights=None, num_classes=classes, **extra), channels, size <= 64 and not head.startswith('vit'))
+    guess = f'did you mean {near[0]!r}? Else ' if near else ''
+    check(head in known, f'there is no network {name!r}',
+          f"{guess}use 'convnet3', {list(DEPTHS)} (each with a width and a norm), or a classifier of torchvision "
+          "such as 'mobilenet_v2', 'vgg11_bn', 'densenet121'")
+    check(plain, f'network {name!r} takes no widths and no norm',
+          "convnets and ResNets do: 'convnet3-w64', 'resnet10-w16'")
 
-_ONE_AT_A_TIME = threading.Lock()
+def _torchvision_net(head: str, classes: int, channels: int, size: int):
+    "A fresh classifier of torchvision by its own name"
+    vit = head.startswith('vit')
+    options = {}
+    if vit: options = dict(image_size=size)
+    if head in ('googlenet', 'inception_v3'): options = dict(aux_logits=False, init_weights=True)
+    net = torchvision.models.get_model(head, weights=None, num_classes=classes, **options)
+    return adapt_stem(net, channels, size <= 64 and not vit)
 
-def make_net(name: str,          # 'convnet3-w64-batch', 'resnet18', 'resnet10-w16', 'resnet18-instance', 'mobilenet_v2', …
-             classes: int,       # outputs
-             channels: int = 3,  # input channels
-             size: int = 32,     # input pixels along a side; up to 64 gets the small-image stem
-             seed: int = 0) -> nn.Module: # of the initial weights
-    "A fresh network by name. Input (N, channels, size, size) in normalised space, output (N, classes) logits. Raises `InputError` for an unknown name."
-    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[]): # the global generator belongs to everybody
+# %% ../../nbs/train/00_nets.ipynb #48a9640d
+def _build(name: str, classes: int, channels: int, size: int):
+    "The network of that name, its weights from torch's global generator"
+    head, widths, norm = _parse(name)
+    if match := re.fullmatch(r'convnet(\d?)', head):
+        widths = widths or [128]
+        blocks = int(match[1] or 3)
+        return ConvNet(classes, channels, size, widths * blocks if len(widths) == 1 else widths, norm or 'instance')
+    if head in DEPTHS:
+        width = (widths or [64])[0]
+        check(widths is None or len(widths) == 1, f'network {name!r} takes one width, that of its first stage',
+              f'{head}-w{width}')
+        return resnet(head, classes, channels, size, norm or 'batch', width)
+    _check_torchvision(head, name, plain=widths is None and norm is None)
+    return _torchvision_net(head, classes, channels, size)
+
+# %% ../../nbs/train/00_nets.ipynb #263d70b5
+_global_generator = threading.Lock() # one thread at a time seeds it and puts it back
+
+def make_net(name: str,         # 'convnet3-w64-batch', 'resnet10-w16', 'resnet18-instance', 'mobilenet_v2', …
+             classes: int,      # outputs
+             channels: int = 3, # input channels
+             size: int = 32,    # input pixels along a side; up to 64 gets the small-image stem
+             seed: int = 0      # of the initial weights
+             ) -> nn.Module:
+    """A fresh network by name. Input (N, channels, size, size) in normalised space, output (N, classes) logits.
+
+    Raises `InputError` for an unknown name."""
+    with _global_generator, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return _build(name, classes, channels, size)
 
 # %% ../../nbs/train/00_nets.ipynb #e82bd89a
-def check_net(name, channels: int, size: int, role: str, setting: str): # a network's name; of its input; who has it, and by which setting: 'students', 'nets'
-    "Raise `InputError` unless `name` is one of a network for such images, before anything is trained"
-    check(isinstance(name, str), f'{role} are networks by name, not a {type(name).__name__}', f"{setting}='convnet3-w16-batch'")
+def check_net(name: str,     # a network's name
+              channels: int, # of its input
+              size: int,     # of its input, pixels along a side
+              role: str,     # who has it: 'students'
+              setting: str): # by which setting: 'nets'
+    "Raise `InputError` unless `name` is one of a network for such images"
+    example = f"{setting}='convnet3-w16-batch'"
+    check(isinstance(name, str), f'{role} are networks by name, not a {type(name).__name__}', example)
     try: make_net(name, 2, channels, size)
-    except InputError as e: raise InputError(f'{e.problem}, and {role} are networks by name', f"{setting}='convnet3-w16-batch', say; {e.remedy}") from None
+    except InputError as e:
+        raise InputError(f'{e.problem}, and {role} are networks by name', f'{example}, say; {e.remedy}') from None
 
+# %% ../../nbs/train/00_nets.ipynb #b66c5864
 @contextmanager
 def layer_inputs(net: nn.Module, # a network
-                 layers):        # a type of its layers, a tuple of types, or a list of modules
-    """A dict, layer → its input in the latest forward pass, while the block runs. The one way to listen to a network here:
-    at the end the hooks are gone and the dict is empty."""
+                 layers):        # a type of its layers, a tuple of types, or a list of its modules
+    "A dict, layer → its input in the latest forward pass. At the end of the block the hooks are gone and it is empty."
     if isinstance(layers, (type, tuple)): layers = [m for m in net.modules() if isinstance(m, layers)]
-    seen = {}
-    def note(layer, inputs): seen[layer] = inputs[0]
+    inputs = {}
+    def note(layer, arguments): inputs[layer] = arguments[0]
     hooks = [layer.register_forward_pre_hook(note) for layer in layers]
-    try: yield seen
+    try: yield inputs
     finally:
         for hook in hooks: hook.remove()
-        seen.clear()
+        inputs.clear()
 
-def last_linear(net: nn.Module) -> nn.Linear | None:
-    "The last linear layer of a network, in the order of its modules, or None"
-    return next((m for m in reversed(list(net.modules())) if isinstance(m, nn.Linear)), None)
+def last_linear(net: nn.Module) -> nn.Linear | None: # a network
+    "The last linear layer, in the order of the modules, or None"
+    linear = [m for m in net.modules() if isinstance(m, nn.Linear)]
+    return linear[-1] if linear else None

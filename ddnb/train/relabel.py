@@ -6,18 +6,24 @@
 __all__ = ['label_bytes', 'relabel', 'StoredLabels']
 
 # %% ../../nbs/train/04_relabel.ipynb #cd3ce963
-import shutil, time
+import shutil
+import time
 from functools import lru_cache
 from pathlib import Path
+
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
-from ..core.basics import check, load_tensors, read_json, save_tensors, to_unit, write_json
+
+from ..core.basics import check, load_tensors, patch, read_json, save_tensors, to_unit, write_json
+from ..core.config import from_config, to_config
 from ..data.images import check_classes
 from ..data.load import RealData
 from ..data.views import Mix, apply_views
-from .evaluate import Scores, StudentResult, protocol as named_protocol, student, summary
-from ..core.config import from_config, to_config
-from .train import EpochPlan, Teacher, batch_slices, check_stats, plan_epoch
+from .evaluate import Scores, StudentResult, make_row
+from .evaluate import protocol as protocol_of
+from .evaluate import student as train_student
+from .train import Batch, EpochPlan, Teacher, batch_slices, check_stats, plan_epoch
 
 # %% ../../nbs/train/04_relabel.ipynb #1f6e9f41
 def label_bytes(images: int, classes: int, epochs: int) -> int: # images in the set, classes, epochs of the student
@@ -27,92 +33,148 @@ def label_bytes(images: int, classes: int, epochs: int) -> int: # images in the 
 # %% ../../nbs/train/04_relabel.ipynb #52bf7edb
 def _pack(plan: EpochPlan) -> dict:
     "A plan as tensors: order, views and one row a mix (share, box) with its partners"
-    out = dict(order=plan.order.int(), views=plan.views.short())
-    if plan.mixes: out.update(partner=torch.cat([m.partner for m in plan.mixes]).short() if len(plan.order) < 32768 else torch.cat([m.partner for m in plan.mixes]).int(),
-                              share=torch.tensor([m.share for m in plan.mixes], dtype=torch.float64), box=torch.tensor([list(m.box) or [-1] * 4 for m in plan.mixes]))
-    return out
+    tensors = dict(order=plan.order.int(), views=plan.views.short())
+    if not plan.mixes: return tensors
+    partner = torch.cat([m.partner for m in plan.mixes])
+    tensors['partner'] = partner.short() if len(plan.order) < 32768 else partner.int()
+    tensors['share'] = torch.tensor([m.share for m in plan.mixes], dtype=torch.float64)
+    tensors['box'] = torch.tensor([list(m.box) or [-1] * 4 for m in plan.mixes])
+    return tensors
 
-def _unpack(t: dict, batch: int) -> EpochPlan:
+def _unpack(tensors: dict, batch: int) -> EpochPlan: # images a step
     "The plan that `_pack` made into tensors"
-    slices = batch_slices(len(t['order']), batch)
-    parts = t['partner'].long().split([s.stop - s.start for s in slices]) if 'share' in t else ()
-    mixes = [Mix(p, float(s), () if b[0] < 0 else tuple(b)) for p, s, b in zip(parts, t['share'] if parts else (), t['box'].tolist() if parts else ())]
-    return EpochPlan(t['order'].long(), t['views'].long(), mixes)
+    order, views = tensors['order'].long(), tensors['views'].long()
+    if 'share' not in tensors: return EpochPlan(order, views, [])
+    sizes = [s.stop - s.start for s in batch_slices(len(order), batch)]
+    partners = tensors['partner'].long().split(sizes)
+    boxes = [() if box[0] < 0 else tuple(box) for box in tensors['box'].tolist()]
+    mixes = [Mix(p, share, box) for p, share, box in zip(partners, tensors['share'].tolist(), boxes)]
+    return EpochPlan(order, views, mixes)
+
+# %% ../../nbs/train/04_relabel.ipynb #8184676e
+def _pictures(images: Tensor, batch: Batch) -> Tensor: # all images of the set, in [0, 1]
+    "A batch as the student sees it, in [0, 1]"
+    x = apply_views(images[batch.indices.to(images.device)], batch.views.to(images.device))
+    return batch.mix(x) if batch.mix else x
+
+def _label_epoch(images: Tensor, teacher: Teacher, plan: EpochPlan, epoch: int, batch: int, **options) -> Tensor:
+    "The teacher's logits for an epoch, (images, classes) float16; `options` are those of `Teacher.logits`"
+    logits = []
+    for b, place in enumerate(batch_slices(len(images), batch)):
+        x = _pictures(images, plan.batch(epoch, b, place))
+        logits.append(teacher.logits(x, batch=len(x), **options))
+    return torch.cat(logits).half()
+
+def _prepare(folder: Path, about: dict, size: int):
+    "Refuse a folder with other labels, or a disk without room for so many bytes; write what the labels are"
+    path = folder/'labels.json'
+    same = not path.exists() or read_json(path) == about
+    check(same, f'{str(folder)!r} holds labels for another set, teacher or recipe', 'choose a new folder')
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    check(size < free, f'the labels take {size / 1e9:.1f} GB, {str(folder)!r} has {free / 1e9:.1f} GB free',
+          'use labels on the fly (evaluate with teacher=), fewer epochs, or another disk')
+    write_json(path, about)
 
 # %% ../../nbs/train/04_relabel.ipynb #59a35d19
+def _shard(folder: Path, epoch: int) -> Path:
+    return folder/f'epoch_{epoch:05d}.safetensors'
+
 def relabel(small,                  # the set to label: images in [0, 1] or bytes
             real: RealData,         # for class names, mirroring and normalisation
-            teacher: Teacher,
+            teacher: Teacher,       # whose logits are stored
             protocol,               # the student's recipe: a Protocol, or a name as 'kd(epochs=20)'
             folder,                 # where the shards go
             seed: int = 0,          # the student's seed
             stats: str = 'running', # BatchNorm of the teacher: 'running' or 'batch' statistics
             dry_run: bool = False,  # only tell the size
-            progress: bool = False) -> int:
-    "Store the teacher's logits for every view that a student with this recipe and seed will see. Returns the bytes, told before anything is written."
-    protocol, n, folder = named_protocol(protocol, real), len(small), Path(folder)
+            progress: bool = False  # show a progress bar
+            ) -> int:
+    """Store the teacher's logits for every view that a student with this recipe and seed will see.
+
+    Returns the bytes they take. Raises `InputError` before anything is written where they do not fit."""
+    protocol, folder = protocol_of(protocol, real), Path(folder)
     recipe = protocol.recipe
     check_stats(stats)
     check_classes(small.classes, teacher.classes, 'the set')
-    check(recipe.labels == 'teacher', f'protocol {protocol.name!r} uses hard labels', "choose one with a teacher's: 'kd', 'sre2l', 'cda', 'rd3'")
-    size = label_bytes(n, len(teacher.classes), recipe.epochs)
+    check(recipe.labels == 'teacher', f'protocol {protocol.name!r} uses hard labels',
+          "choose one with a teacher's: 'kd', 'sre2l', 'cda', 'rd3'")
+    size = label_bytes(len(small), len(teacher.classes), recipe.epochs)
     if dry_run: return size
-    about = dict(format='ddnb.labels/1', protocol=to_config(protocol), seed=seed, stats=stats, images=n, data=small.identity, flips=real.train.flips, classes=list(teacher.classes), teacher=teacher.identity, bytes=size)
-    _prepare(folder, about, size)
-    images, slices = to_unit(small.images).to(teacher.device), batch_slices(n, recipe.batch)
+
+    flips = real.train.flips
+    _prepare(folder, dict(
+        format='ddnb.labels/2', protocol=to_config(protocol), seed=seed, stats=stats, images=len(small),
+        data=small.identity, flips=flips, classes=list(teacher.classes), teacher=teacher.identity, bytes=size), size)
+    images = to_unit(small.images).to(teacher.device)
     for epoch in tqdm(range(recipe.epochs), desc=f'labels, {size / 1e6:,.1f} MB', disable=not progress):
-        path = folder/f'epoch_{epoch:05d}.safetensors'
-        if path.exists(): continue
-        plan = plan_epoch(n, small.size, recipe, real.train.flips, seed, epoch)
-        logits = [teacher.logits(_seen(images, plan, s, b), stats, recipe.precision, s.stop - s.start) for b, s in enumerate(slices)]
-        save_tensors(path, dict(_pack(plan), logits=torch.cat(logits).half()), {})
+        if _shard(folder, epoch).exists(): continue
+        plan = plan_epoch(len(small), small.size, recipe, flips, seed, epoch)
+        logits = _label_epoch(images, teacher, plan, epoch, recipe.batch, stats=stats, precision=recipe.precision)
+        save_tensors(_shard(folder, epoch), dict(_pack(plan), logits=logits), {})
     return size
-
-def _seen(images, plan, indices, b):
-    "Batch `b` as the student sees it, in [0, 1]"
-    x = apply_views(images[plan.order[indices].to(images.device)], plan.views[indices].to(images.device))
-    return plan.mixes[b](x) if plan.mixes else x
-
-def _prepare(folder, about, size):
-    "Refuse a folder with other labels, or a disk without room"
-    old = read_json(folder/'labels.json') if (folder/'labels.json').exists() else None
-    check(old is None or old == about, f'{str(folder)!r} holds labels for another set, teacher or recipe', 'choose a new folder')
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    check(size < free, f'the labels take {size / 1e9:.1f} GB, {str(folder)!r} has {free / 1e9:.1f} GB free', 'use labels on the fly (evaluate with teacher=), fewer epochs, or another disk')
-    write_json(folder/'labels.json', about)
 
 # %% ../../nbs/train/04_relabel.ipynb #aed266d9
 class StoredLabels:
     "Labels that `relabel` stored: `label` and `plans` for the training loop, and `student` to train one"
     def __init__(self, folder): # the folder that `relabel` filled
-        self.folder, path = Path(folder), Path(folder)/'labels.json'
+        self.folder = Path(folder)
+        path = self.folder/'labels.json'
         check(path.exists(), f'{str(folder)!r} holds no stored labels', 'make them with relabel(…)')
-        self.about = read_json(path, holds=('protocol',))
+        self.about = read_json(path, holds=('protocol', 'images', 'data', 'classes', 'seed'))
         self.protocol = from_config(self.about['protocol'])
         self.recipe = self.protocol.recipe
-        missing = [e for e in range(self.recipe.epochs) if not self._shard(e).exists()]
-        check(not missing, f'{len(missing)} of {self.recipe.epochs} epochs are missing in {str(folder)!r}', 'run relabel(…) again with the same arguments: it goes on where it stopped')
-        self._read = lru_cache(2)(lambda epoch: load_tensors(self._shard(epoch))[0])
+        missing = [e for e in range(self.recipe.epochs) if not _shard(self.folder, e).exists()]
+        check(not missing, f'{len(missing)} of {self.recipe.epochs} epochs are missing in {str(folder)!r}',
+              'run relabel(…) again with the same arguments: it goes on where it stopped')
+        self._read = lru_cache(2)(self._read)
 
-    def _shard(self, epoch): return self.folder/f'epoch_{epoch:05d}.safetensors'
-    def plans(self, epoch: int) -> EpochPlan: "Order, views and mixes of an epoch"; return _unpack(self._read(epoch), self.recipe.batch)
-    def label(self, x, epoch: int, b: int): # a batch, for its device; counted from 0
+    def _read(self, epoch: int) -> dict:
+        tensors, _ = load_tensors(_shard(self.folder, epoch))
+        return tensors
+
+    def plans(self, epoch: int) -> EpochPlan:
+        "Order, views and mixes of an `epoch`"
+        return _unpack(self._read(epoch), self.recipe.batch)
+
+    def label(self, x: Tensor, epoch: int, b: int) -> Tensor: # a batch, for its device; both counted from 0
         "The stored logits of batch `b`, (B, classes) float32"
-        indices = batch_slices(self.about['images'], self.recipe.batch)[b]
-        return self._read(epoch)['logits'][indices].float().to(x.device)
-    def student(self, small, real: RealData, net: str, device='cpu', seed: int | None = None) -> StudentResult: # seed of its weights; None: that of the labels
-        "Train and test one student on `small` with these labels; see `ddnb.train.evaluate.student`"
-        check(len(small) == self.about['images'], f'the labels are for {self.about["images"]} images, the set has {len(small)}', 'use the set they were made for')
-        check(small.identity == self.about['data'], 'the stored labels belong to other images', 'use the set they were made for, in its own order')
-        check_classes(small.classes, self.about['classes'], 'the set', 'the stored labels')
-        return student(small, real, net, self.protocol.on(net), self.about['seed'] if seed is None else seed, self.label, self.plans, device)
+        place = batch_slices(self.about['images'], self.recipe.batch)[b]
+        return self._read(epoch)['logits'][place].float().to(x.device)
 
-    def evaluate(self, small, real: RealData, nets, repeats: int = 3, device='cpu') -> Scores:
-        "Rows like those of `evaluate`, without a teacher. The repeats differ in their first weights; a control would need labels of its own."
-        rows = Scores()
-        for net in [nets] if isinstance(nets, str) else nets:
-            began = time.monotonic()
-            found = [self.student(small, real, net, device, self.about['seed'] + r) for r in range(repeats)]
-            rows.append(summary('stored labels', self.protocol, net, len(small) / len(real.classes), found, time.monotonic() - began))
-        return rows
+# %% ../../nbs/train/04_relabel.ipynb #af1b00c3
+@patch
+def student(self: StoredLabels,
+            small,                   # the set that the labels were made for
+            real: RealData,          # for the test
+            net: str,                # see `make_net`
+            device='cpu',            # where to train
+            seed: int | None = None  # of its weights; None: that of the labels
+            ) -> StudentResult:
+    "Train and test one student with these labels, see `ddnb.train.evaluate.student`"
+    images = self.about['images']
+    check(len(small) == images, f'the labels are for {images} images, the set has {len(small)}',
+          'use the set they were made for')
+    check(small.identity == self.about['data'], 'the stored labels belong to other images',
+          'use the set they were made for, in its own order')
+    check_classes(small.classes, self.about['classes'], 'the set', 'the stored labels')
+    if seed is None: seed = self.about['seed']
+    return train_student(small, real, net, self.protocol.on(net), seed, self.label, self.plans, device)
+
+@patch
+def evaluate(self: StoredLabels,
+             small,            # the set that the labels were made for
+             real: RealData,   # for the test
+             nets,             # one student's name, or several
+             repeats: int = 3, # students a row
+             device='cpu'      # where to train
+             ) -> Scores:
+    "Rows like those of `evaluate`. The repeats differ in their first weights; a control would need labels of its own."
+    rows = Scores()
+    for net in [nets] if isinstance(nets, str) else nets:
+        began = time.monotonic()
+        results = [self.student(small, real, net, device, self.about['seed'] + r) for r in range(repeats)]
+        seconds = round(time.monotonic() - began, 2)
+        rows.append(make_row(self.protocol, net, results, name='stored labels', ipc=len(small) / len(real.classes),
+                             seconds=seconds))
+    return rows

@@ -13,11 +13,39 @@ BUDGETS = {
     # core and data
 
     # train
+    'train/01_train': {
+        'squeeze(real, progress=False)': 'squeeze(real, epochs=12, progress=False)',
+        'teacher.accuracy > .95': 'teacher.accuracy > .8',
+    },
+    'train/03_evaluate': {
+        "protocol('hard').recipe, seed=0": "protocol('hard').replace(epochs=40).recipe, seed=0",
+        'squeeze(real, progress=False)': 'squeeze(real, epochs=2, progress=False)',
+        "short = protocol('rd3').replace(epochs=20)": "short = protocol('rd3').replace(epochs=4)",
+    },
+    'train/04_relabel': {
+        'squeeze(real, epochs=15, ': 'squeeze(real, epochs=3, ',
+    },
+    'train/05_incremental': {
+        'steps=300': 'steps=20',
+        'epochs=100': 'epochs=10',
+    },
 
     # methods
     'methods/22_ccfs': {
         'epochs=25, batch=32': 'epochs=3, batch=32',
         'repeats=3)': 'repeats=1)',
+    },
+    'methods/10_cda': {
+        'squeeze(real, progress=False)': 'squeeze(real, epochs=7, progress=False)',
+        "method = CDA.preset('digits')": "method = CDA.preset('digits', steps=60)",
+        "[protocol('hard'), protocol('rd3').replace(epochs=60)]": "protocol('hard').replace(epochs=4)",
+        'assert with_curriculum.mean - without.mean > 3 * max(with_curriculum.std, without.std)':
+            "assert [row.name for row in rows] == ['random real', *sets]",
+        '(1, 25, 100, 200, 400)': '(1, 25)',
+    },
+    'methods/12_trajectory': {
+        "base = MTT.preset('digits')": "base = MTT.preset('digits', steps=5)",
+        'epochs=200': 'epochs=5',
     },
 
     # view
@@ -37,6 +65,11 @@ BUDGETS = {
     'view/12_recovery': {'steps = 120': 'steps = 40'},
 
     # app, index
+    'index': {
+        'squeeze(real, progress=False)': "squeeze(real, 'convnet3-w16-batch', epochs=3, progress=False)",
+        "CDA.preset('digits')": "CDA.preset('digits', steps=20)",
+        'epochs=100': 'epochs=5',
+    },
 
     # guide
     'guide/tour': {

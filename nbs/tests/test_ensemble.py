@@ -1,0 +1,36 @@
+"Ensembles: recipes they can't follow, and steps that never wait for the host"
+import pytest
+import torch
+
+from ddnb.core.basics import InputError
+from ddnb.data.spaces import Pixels
+from ddnb.train.ensemble import FunctionalNet, train_ensemble
+from ddnb.train.train import Examples, Recipe
+
+
+@pytest.mark.parametrize('recipe, problem', [
+    (Recipe(optimiser='adam', flip=False), 'by SGD'),
+    (Recipe(labels='teacher', flip=False), 'hard labels'),
+    (Recipe(crop='pad', flip=False), 'by dsa alone'),
+    (Recipe(), 'by dsa alone'),
+])
+def test_recipes_for_single_networks_are_refused(recipe, problem):
+    with pytest.raises(InputError, match=problem): next(train_ensemble(None, None, recipe, {}, 0))
+
+
+def test_features_leave_no_hook():
+    model = FunctionalNet('convnet2-w8', 10, 1, 16)
+    model.features(model.fresh([0])[0], torch.zeros(2, 1, 16, 16))
+    assert not any(m._forward_pre_hooks for m in model.net.modules())
+
+
+@pytest.mark.parametrize('changes', [dict(), dict(dsa='one'), dict(dsa='idc', mix='cutmix', mix_share=.5)])
+def test_a_step_never_waits_for_the_host(changes):
+    "On the meta device there are no numbers, so a step that reads one would fail"
+    model = FunctionalNet('convnet2-w8-batch', 10, 1, 16, 'meta')
+    data = Examples(torch.zeros(8, 1, 16, 16, device='meta'), torch.zeros(8, dtype=torch.long, device='meta'), Pixels())
+    state = dict(theta=model.fresh(range(2)))
+    steps = list(train_ensemble(model, data, Recipe(epochs=2, batch=4, flip=False, **changes), state, 0))
+    assert steps[-1] == (4, 4)
+    assert state['theta'].device.type == 'meta'
+    assert model.features(state['theta'][0], data.images).shape == (8, 8 * 4 * 4)

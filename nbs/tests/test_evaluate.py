@@ -1,0 +1,189 @@
+"Protocols and scores: what is refused before the work, rows from files, names of controls"
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ddnb.core.basics import InputError, to_unit
+from ddnb.core.config import register, registered
+from ddnb.data.images import DistilledSet
+from ddnb.data.load import load
+from ddnb.train.evaluate import (
+    CONTROL,
+    PROTOCOLS,
+    Protocol,
+    Row,
+    Scores,
+    curriculum,
+    difference,
+    evaluate,
+    label_robust_score,
+    protocol,
+    random_real,
+    row_name,
+    scores_html,
+    scores_text,
+    spread,
+)
+from ddnb.train.train import Recipe, Teacher, squeeze
+
+
+@pytest.fixture(scope='module')
+def real(): return load('digits')
+
+
+@pytest.fixture(scope='module')
+def small(real): return real.train.subset(2)
+
+
+def row(name='mine', **changes):
+    changes = dict(dict(ipc=2., repeats=3, mean=.5, std=.03, best=.6), **changes)
+    return Row(name, 'hard', 'convnet3', **changes)
+
+
+def test_published_settings():
+    assert protocol('sre2l').recipe.temperature == 30
+    assert PROTOCOLS['sre2l']['imagenet'].recipe.batch == 1024
+    assert PROTOCOLS['cda']['imagenet'].recipe.batch == 128
+
+
+def test_orders_and_learned_rates_are_fields():
+    said = {name: (protocol(name).order, protocol(name).learned_rates) for name in PROTOCOLS}
+    assert {name: fields for name, fields in said.items() if fields != ('union', False)} == {
+        'mtt': ('union', True), 'mtt-progressive': ('progressive', True), 'mtt-sequential': ('sequential', True),
+        'idc-progressive': ('progressive', False), 'idc-sequential': ('sequential', False)}
+
+
+def test_a_name_decides_nothing():
+    mine = Protocol('mtt-progressive', Recipe())
+    assert mine.order == 'union' and not mine.learned_rates
+    assert Protocol('rd3', Recipe()).on('convnet3').smooth == 1
+
+
+def test_changes_keep_the_order():
+    assert protocol('mtt-sequential(epochs=5)').order == 'sequential'
+    assert protocol('mtt-sequential(epochs=5)').learned_rates
+
+
+def test_families_follow_the_image_size(real):
+    assert protocol('sre2l', real).recipe.optimiser == 'adamw'
+    photos = replace(load('digits', size=64), name='photos')
+    assert protocol('sre2l', photos).recipe.epochs == 100
+    assert protocol('hard', photos) == protocol('hard')
+
+
+def test_an_own_protocol_is_found_by_its_name():
+    mine = Protocol('mine', Recipe(epochs=7), order='progressive')
+    register('protocol', 'mine', mine)
+    try:
+        assert protocol('mine') is mine
+        assert protocol('mine(epochs=3)').recipe.epochs == 3
+    finally: del registered('protocol')['mine']
+
+
+@pytest.mark.parametrize('call, problem', [
+    (lambda small, real: evaluate(small, real, protocol='kd'), "needs a teacher's labels"),
+    (lambda small, real: evaluate(small, real, protocol='best'), 'no protocol'),
+    (lambda small, real: evaluate(small, real, protocol='hard(5)'), 'without a name'),
+    (lambda small, real: evaluate(small, real, protocol='hard(epoch=5)'), 'epoch'),
+    (lambda small, real: evaluate(small, real, nets='resnet19'), 'no network'),
+    (lambda small, real: evaluate(small, real, nets=torch.nn.Flatten()), 'networks by name'),
+    (lambda small, real: evaluate(small, real, stats='bach'), "stats='bach'"),
+    (lambda small, real: evaluate(small, real, repeats=0), 'repeats=0'),
+    (lambda small, real: evaluate({CONTROL: small}, real), 'is called'),
+    (lambda small, real: evaluate(small, small), 'not real data'),
+    (lambda small, real: evaluate(real, real), 'no set of images'),
+    (lambda small, real: evaluate('small', real), 'no set of images'),
+    (lambda small, real: evaluate(small, real, 'teacher'), 'the teacher is a str'),
+])
+def test_a_wrong_question_is_refused_before_the_work(call, problem, small, real):
+    with pytest.raises(InputError, match=problem): call(small, real)
+
+
+def test_sets_of_other_data_are_refused(small, real):
+    reversed_classes = DistilledSet(to_unit(small.images), small.labels, real.classes[::-1])
+    with pytest.raises(InputError, match='another order|disagree'): evaluate(reversed_classes, real)
+    with pytest.raises(InputError, match='16×16 images'): evaluate(small, load('digits', size=12))
+
+
+def test_a_teacher_of_other_images_is_refused():
+    teacher = squeeze(load('digits').subset(2), 'convnet2-w8-batch', epochs=1, progress=False)
+    assert isinstance(teacher, Teacher)
+    smaller = load('digits', size=12)
+    with pytest.raises(InputError, match='the teacher sees'): evaluate(smaller.train.subset(2), smaller, teacher)
+
+
+def test_a_control_needs_enough_images(real):
+    with pytest.raises(InputError, match='the control needs'): random_real(real.subset(2), real.train.subset(3), 0)
+
+
+def test_an_unknown_order_is_refused(small):
+    with pytest.raises(InputError, match='no order'): curriculum(small, 'backwards')
+
+
+def test_a_single_student_has_no_spread():
+    assert spread(row(repeats=1)) == '0.500 (n = 1, no spread)'
+    with pytest.raises(InputError, match='no spread'): difference(row(repeats=1), row())
+
+
+def test_shares_of_the_robust_score_lie_in_their_range():
+    with pytest.raises(InputError, match='HLR=90'): label_robust_score(90, 0)
+    with pytest.raises(InputError, match='IOR=2'): label_robust_score(0, 2)
+
+
+def test_a_row_is_read_like_a_dict():
+    r = row()
+    assert r['mean'] == r.mean == r.get('mean') == dict(r)['mean']
+    assert 'mean' in r and 'means' not in r and r.get('means') is None
+    with pytest.raises(KeyError): r['means']
+
+
+def test_a_row_comes_back_from_json():
+    r = row(accuracies=[.4, .6], control_of=['other'], order='progressive', rates=[.1])
+    assert Row.from_json(json.loads(json.dumps(r.to_json()))) == r
+
+
+@pytest.mark.parametrize('key', ['name', 'protocol', 'net', 'ipc', 'repeats', 'mean', 'std', 'best'])
+def test_a_row_that_lacks_a_key_is_refused(key):
+    lacking = {k: v for k, v in row().to_json().items() if k != key}
+    with pytest.raises(InputError, match=key): Row.from_json(lacking)
+
+
+def test_a_row_without_an_order_has_that_of_its_protocol():
+    def order(name): return Row.from_json(dict(old, protocol=name)).order
+    old = {k: v for k, v in row().to_json().items() if k != 'order'}
+    assert order('mtt-progressive(epochs=5)') == 'progressive'
+    assert order('mtt') == order('somebody elses') == 'union'
+
+
+@pytest.mark.parametrize('damaged', ['[{"name": 1}]', '{}', '[1]'])
+def test_a_damaged_file_is_named(damaged, tmp_path):
+    path = tmp_path/'scores.json'
+    path.write_text(damaged)
+    with pytest.raises(InputError) as refusal: Scores.load(path)
+    assert 'scores.json' in refusal.value.problem
+
+
+def test_an_unknown_row_is_refused():
+    with pytest.raises(InputError, match="no row 'yours'"): Scores([row()]).row('yours')
+
+
+def test_controls_of_one_budget_say_for_whom_they_stand():
+    two, five = row(CONTROL, control_of=['two']), row(CONTROL, control_of=['five'], mean=.25)
+    assert row_name(two, [two]) == CONTROL
+    assert row_name(two, [two, five]) == 'random real (for two)'
+    assert 'random real (for five)' in scores_text([two, five])
+
+
+def test_a_table_shows_the_distance_to_the_control():
+    rows = [row(CONTROL, control_of=['two'], mean=.4), row('two', mean=.45), row('all', mean=.9, whole=True)]
+    table = scores_html(rows)
+    assert '+5.0 points against random real' in table
+    assert table.count('points against') == 1
+    assert all(spread(r) in table for r in rows)
+
+
+def test_names_in_a_table_are_no_markup():
+    assert '<script>' not in scores_html([row('<script>')])
+    assert '–' in scores_html([row('a'), replace(row('b'), protocol='kd')])

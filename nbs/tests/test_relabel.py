@@ -1,0 +1,88 @@
+"Stored labels: the set, the seed and the statistics that they belong to"
+import pytest
+import torch
+
+from ddnb.core.basics import InputError
+from ddnb.data.load import load
+from ddnb.train.evaluate import protocol, student, teach
+from ddnb.train.relabel import StoredLabels, relabel
+from ddnb.train.train import squeeze
+
+NET = 'convnet2-w8-batch'
+
+
+@pytest.fixture(scope='module')
+def real(): return load('digits')
+
+
+@pytest.fixture(scope='module')
+def teacher(real): return squeeze(real, NET, epochs=1, progress=False)
+
+
+@pytest.fixture(scope='module')
+def small(real): return real.train.subset(10)
+
+
+@pytest.fixture(scope='module')
+def folder(small, real, teacher, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('stored')/'labels'
+    relabel(small, real, teacher, 'rd3(epochs=3)', folder)
+    return folder
+
+
+def test_stored_labels_train_like_those_on_the_fly(small, real, teacher, folder):
+    brief = protocol('rd3(epochs=3)', real)
+    live = student(small, real, NET, brief.on(NET), 0, teach(teacher, brief.recipe))
+    stored = StoredLabels(folder).student(small, real, NET)
+    assert stored.curve.keys() == live.curve.keys()
+    assert abs(stored.last - live.last) < .05  # float16 against float32
+
+
+def test_the_protocol_comes_back_whole(real, folder):
+    assert StoredLabels(folder).protocol == protocol('rd3(epochs=3)', real)
+    assert StoredLabels(folder).protocol.on(NET).smooth == 2
+
+
+@pytest.mark.parametrize('changes', [dict(seed=1), dict(stats='batch'), dict(protocol='rd3(epochs=4)')])
+def test_a_folder_holds_labels_of_one_kind(changes, small, real, teacher, folder):
+    arguments = dict(dict(protocol='rd3(epochs=3)'), **changes)
+    with pytest.raises(InputError, match='another set, teacher or recipe'):
+        relabel(small, real, teacher, folder=folder, **arguments)
+
+
+def test_a_folder_holds_labels_of_one_set(real, teacher, folder):
+    with pytest.raises(InputError, match='another set'):
+        relabel(real.train.subset(10, seed=1), real, teacher, 'rd3(epochs=3)', folder)
+
+
+def test_a_protocol_with_hard_labels_is_refused(small, real, teacher, tmp_path):
+    with pytest.raises(InputError, match='hard labels'): relabel(small, real, teacher, 'hard', tmp_path/'labels')
+
+
+def test_misspelt_statistics_write_nothing(small, real, teacher, tmp_path):
+    with pytest.raises(InputError) as refusal:
+        relabel(small, real, teacher, 'kd(epochs=1)', tmp_path/'labels', stats='bach')
+    assert "'batch'" in refusal.value.remedy
+    assert not (tmp_path/'labels').exists()
+
+
+def test_labels_that_do_not_fit_on_the_disk_are_refused(small, real, teacher, tmp_path):
+    with pytest.raises(InputError, match='GB free'):
+        relabel(small, real, teacher, f'rd3(epochs={10**13})', tmp_path/'labels')
+    assert not (tmp_path/'labels/labels.json').exists()
+
+
+def test_other_images_are_refused(small, real, folder):
+    stored = StoredLabels(folder)
+    with pytest.raises(InputError, match='100 images'): stored.student(real.train.subset(5), real, NET)
+    backwards = small.take(torch.arange(99, -1, -1))
+    with pytest.raises(InputError, match='other images'): stored.student(backwards, real, NET)
+
+
+def test_mixup_has_no_box(small, real, teacher, tmp_path):
+    relabel(small, real, teacher, 'sre2l(epochs=2)', tmp_path/'labels', stats='batch')
+    assert all(mix.box == () for mix in StoredLabels(tmp_path/'labels').plans(1).mixes)
+
+
+def test_a_folder_without_labels_is_refused(tmp_path):
+    with pytest.raises(InputError, match='no stored labels'): StoredLabels(tmp_path)
