@@ -678,6 +678,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'ddnb/methods/trajectory.py'),
                                          'ddnb.methods.trajectory.MTT._batches': ( 'methods/trajectory.html#mtt._batches',
                                                                                    'ddnb/methods/trajectory.py'),
+                                         'ddnb.methods.trajectory.MTT._check_experts': ( 'methods/trajectory.html#mtt._check_experts',
+                                                                                         'ddnb/methods/trajectory.py'),
                                          'ddnb.methods.trajectory.MTT._expert_steps': ( 'methods/trajectory.html#mtt._expert_steps',
                                                                                         'ddnb/methods/trajectory.py'),
                                          'ddnb.methods.trajectory.MTT._matching_steps': ( 'methods/trajectory.html#mtt._matching_steps',

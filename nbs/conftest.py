@@ -22,7 +22,6 @@ from budgets import BUDGETS, as_tested, page_name  # noqa: E402 - found by the l
 PACK = Path(os.environ.get('DDNB_TEST_PACK', ROOT.parent/'shared'/'data'))
 
 os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))  # for the kernels
-os.environ['IN_TEST'] = '1'
 if 'PYTEST_XDIST_WORKER' in os.environ:
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # a worker a core: more threads would only wait for each other
 
@@ -164,14 +163,13 @@ def nbdev_program(command):
 
 def compare_with_copy(command, folder):
     "Runs a command of nbdev in a copy of the checkout and fails if that changes anything in `folder`"
-    env = {k: v for k, v in os.environ.items() if k != 'IN_TEST'}  # with IN_TEST, nbdev_export leaves _modidx.py alone
     with tempfile.TemporaryDirectory() as d:
         copy = Path(d)/ROOT.name
         copy.mkdir()
         for part in ('nbs', 'ddnb', 'README.md', 'LICENSE', 'settings.ini', 'pyproject.toml', 'setup.py'):
             if (ROOT/part).is_dir(): shutil.copytree(ROOT/part, copy/part, ignore=shutil.ignore_patterns('__pycache__'))
             else: shutil.copy(ROOT/part, copy/part)
-        subprocess.run([nbdev_program(command)], cwd=copy, check=True, capture_output=True, text=True, env=env)
+        subprocess.run([nbdev_program(command)], cwd=copy, check=True, capture_output=True, text=True)
         here = sources(folder)
         there = sources(copy/folder.relative_to(ROOT))
     changed = sorted(str(k) for k in here.keys() | there.keys() if here.get(k) != there.get(k))

@@ -108,7 +108,7 @@ class Record(Mapping):
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @staticmethod
-    def from_json(obj) -> 'Record | None':
+    def from_json(obj) -> 'Record | None': # what JSON gave for a line
         "The record of a line that was read, or None where it is none"
         names = [f.name for f in fields(Record)]
         if not isinstance(obj, dict) or not {'step', 'total', 'time'} <= obj.keys() <= set(names): return None
@@ -663,7 +663,7 @@ def make(self: Method, *inputs,         # inputs by place or by name
 @patch
 def dry_run(self: Method, *inputs, # inputs by place or by name
             steps: int = 5,        # steps to time, after one to warm up
-            **named) -> dict:
+            **named) -> dict:      # inputs by name
     "What the run would cost: its steps, seconds a step (measured on the first few), seconds in all. Nothing is kept."
     given = self._checked(inputs, named)
     stream = self.stream(*given.values(), {})

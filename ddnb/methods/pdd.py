@@ -161,6 +161,29 @@ def stage_counts(small: DistilledSet) -> Tensor: # a set with stages
     n = len(small.classes)
     return torch.bincount(small.stage * n + small.labels, minlength=stages * n).view(stages, n)
 
+# %% ../../nbs/methods/13_pdd.ipynb #f11a3e23
+def partition(counts: Tensor, # forgetting counts by example, (N,)
+              delta: float,   # Δ
+              stages: int,    # P
+              ) -> Tensor:
+    "The stage of each example, (N,) int64 in 0 … P − 1: easy ones first, the last open-ended (PDD §4.2, Table 6)"
+    check(delta > 0, f'delta={delta}', 'give an increment above 0')
+    check(stages >= 1, f'stages={stages}', 'give at least one stage')
+    return (torch.as_tensor(counts) / delta).floor().long().clamp(0, stages - 1)
+
+@patch
+def part(self: StagePlan, i: int) -> RealData:
+    "The real images of stage `i`"
+    if not self.pdd.discard: return self.real
+    stages = partition(self.forgetting.scores, self.pdd.discard, self.last)
+    return replace(self.real, train=self.real.train.take((stages == i).nonzero().flatten()))
+
+@patch
+def shares(self: StagePlan) -> dict:
+    "What the result remembers of the parts: the share of the real images that each stage keeps"
+    if not self.pdd.discard: return {}
+    return dict(kept_share=[len(self.part(i).train) / len(self.real.train) for i in range(self.last)])
+
 # %% ../../nbs/methods/13_pdd.ipynb #877dcffb
 @patch
 def recipe(self: StagePlan, rate: float | None = None) -> Recipe:
@@ -296,68 +319,6 @@ def _forget_experts(pieces: dict, i: int):
     for name in list(pieces):
         if name.startswith(f'stage-{i + 1}-experts'): del pieces[name]
 
-# %% ../../nbs/methods/13_pdd.ipynb #8cb5c9e0
-@patch
-def dry_run(self: PDD, *inputs, steps: int = 2, **named) -> dict: # steps of each part to time
-    """What a run on these `inputs` (by place or `named`) would cost: steps, seconds (measured on a few) in all and by
-    part, bytes of trajectories. Nothing is kept."""
-    given = self._checked(inputs, named)
-    plan = StagePlan(self, **given)
-    middle = (plan.first + plan.last) // 2
-    stage = plan.stage(middle, {})
-    if self.conditioning and middle: stage.old = _stand_ins(plan, middle, stage)
-    samples = {_TRANSITION: self._transition_steps(plan, stage)} | plan.base(middle).samples(stage)
-    cost = part_costs(_counts(plan), samples, steps)
-    events = plan.begins()[-1]
-    networks, vectors = self.base.networks(self.pool)
-    return cost | dict(steps=events, seconds_per_step=cost['seconds'] / events,
-                       trajectory_bytes=4 * networks * vectors * stage.model.length)
-
-_TRANSITION = 'learning the earlier images'
-
-def _counts(plan: StagePlan) -> dict:
-    "Steps of each part, in all stages"
-    stages = range(plan.first, plan.last)
-    counts = {_TRANSITION: sum(plan.transition_events(i) for i in stages)}
-    for i in stages:
-        for name, n in plan.base_counts(i).items(): counts[name] = counts.get(name, 0) + n
-    return counts
-
-def _stand_ins(plan: StagePlan, i: int, stage: Stage) -> Tensor:
-    "As many images as there will be before stage i, in the space"
-    n = sum(plan.ipc[:i])
-    return replace(plan.base(i), ipc=n).first_images(replace(stage, ipc=n))
-
-@patch
-def _transition_steps(self: PDD, plan: StagePlan, stage: Stage):
-    "Steps of networks that learn as many images as there are before this stage"
-    z = stage.old if stage.old is not None else self.base.first_images(stage)
-    nets = dict(theta=stage.model.fresh(range(self.networks)))
-    yield from train_ensemble(stage.model, stage.examples(z), replace(plan.recipe(), epochs=10**6), nets, 'rehearsal')
-
-# %% ../../nbs/methods/13_pdd.ipynb #f11a3e23
-def partition(counts: Tensor, # forgetting counts by example, (N,)
-              delta: float,   # Δ
-              stages: int,    # P
-              ) -> Tensor:
-    "The stage of each example, (N,) int64 in 0 … P − 1: easy ones first, the last open-ended (PDD §4.2, Table 6)"
-    check(delta > 0, f'delta={delta}', 'give an increment above 0')
-    check(stages >= 1, f'stages={stages}', 'give at least one stage')
-    return (torch.as_tensor(counts) / delta).floor().long().clamp(0, stages - 1)
-
-@patch
-def part(self: StagePlan, i: int) -> RealData:
-    "The real images of stage `i`"
-    if not self.pdd.discard: return self.real
-    stages = partition(self.forgetting.scores, self.pdd.discard, self.last)
-    return replace(self.real, train=self.real.train.take((stages == i).nonzero().flatten()))
-
-@patch
-def shares(self: StagePlan) -> dict:
-    "What the result remembers of the parts: the share of the real images that each stage keeps"
-    if not self.pdd.discard: return {}
-    return dict(kept_share=[len(self.part(i).train) / len(self.real.train) for i in range(self.last)])
-
 # %% ../../nbs/methods/13_pdd.ipynb #aa420470
 @patch
 def _check_base(self: PDD, real, experts):
@@ -383,6 +344,7 @@ def _check_forgetting(self: PDD, real, forgetting):
     grows = bool((forgetting.scores >= 0).all()) and forgetting.higher_is_harder
     check(grows, 'forgetting counts are 0 or more, and more is harder', 'give the counts of a TrainingLog')
 
+# %% ../../nbs/methods/13_pdd.ipynb #6921f36f
 @patch
 def check_parts(self: StagePlan):
     "Raise `InputError` unless the real images of each stage are enough to begin with"
@@ -422,3 +384,42 @@ def _check_training(self: PDD, earlier: DistilledSet, stages: int):
     expected = stages if self.base.learns_rate else 0
     right = len(rates) == expected and all(rate > 0 for rate in rates)
     check(right, f'the earlier set names {len(rates)} step sizes for {stages} stages', 'use the base that made them')
+
+# %% ../../nbs/methods/13_pdd.ipynb #8cb5c9e0
+@patch
+def dry_run(self: PDD, *inputs, steps: int = 2, **named) -> dict: # steps of each part to time
+    """What a run on these `inputs` (by place or `named`) would cost: steps, seconds (measured on a few) in all and by
+    part, bytes of trajectories. Nothing is kept."""
+    given = self._checked(inputs, named)
+    plan = StagePlan(self, **given)
+    middle = (plan.first + plan.last) // 2
+    stage = plan.stage(middle, {})
+    if self.conditioning and middle: stage.old = _stand_ins(plan, middle, stage)
+    samples = {_TRANSITION: self._transition_steps(plan, stage)} | plan.base(middle).samples(stage)
+    cost = part_costs(_counts(plan), samples, steps)
+    events = plan.begins()[-1]
+    networks, vectors = self.base.networks(self.pool)
+    return cost | dict(steps=events, seconds_per_step=cost['seconds'] / events,
+                       trajectory_bytes=4 * networks * vectors * stage.model.length)
+
+_TRANSITION = 'learning the earlier images'
+
+def _counts(plan: StagePlan) -> dict:
+    "Steps of each part, in all stages"
+    stages = range(plan.first, plan.last)
+    counts = {_TRANSITION: sum(plan.transition_events(i) for i in stages)}
+    for i in stages:
+        for name, n in plan.base_counts(i).items(): counts[name] = counts.get(name, 0) + n
+    return counts
+
+def _stand_ins(plan: StagePlan, i: int, stage: Stage) -> Tensor:
+    "As many images as there will be before stage i, in the space"
+    n = sum(plan.ipc[:i])
+    return replace(plan.base(i), ipc=n).first_images(replace(stage, ipc=n))
+
+@patch
+def _transition_steps(self: PDD, plan: StagePlan, stage: Stage):
+    "Steps of networks that learn as many images as there are before this stage"
+    z = stage.old if stage.old is not None else self.base.first_images(stage)
+    nets = dict(theta=stage.model.fresh(range(self.networks)))
+    yield from train_ensemble(stage.model, stage.examples(z), replace(plan.recipe(), epochs=10**6), nets, 'rehearsal')

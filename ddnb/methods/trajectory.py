@@ -240,24 +240,30 @@ class MTT(Base):
     def check(self, real, experts=None):
         "Refuse what `Base` refuses of `real`, and `experts` of other data, another network, or too few epochs"
         super().check(real)
-        if experts is None: return
-        check(isinstance(experts, Experts), f'experts is a {type(experts).__name__}', 'give Experts, or leave it out')
-        check(experts.net == self.net, f'the experts are {experts.net!r}, the method wants {self.net!r}',
-              f'net={experts.net!r}, or other experts')
-        check(experts.data_id == real.train.identity, 'the experts were trained on other images',
-              'use the data they were trained on, or train new ones: experts=None')
-        space = experts.about.get('space')
-        check(space == self.space, f'the experts saw the space {space!r}, the method moves in {self.space!r}',
-              'choose one space for both')
-        check(experts.epochs >= self.trajectory_epochs,
-              f'max_start={self.max_start} and expert_epochs={self.expert_epochs} need '
-              f'{self.trajectory_epochs} epochs, the experts hold {experts.epochs}',
-              'lower max_start, or train longer experts')
+        if experts is not None: self._check_experts(real, experts)
 
-    def stream(self, real, experts, state):
-        """Learn one stage of `real` data along `experts`, or new ones (None); returns a `DistilledSet`
-        (`state`: see `Method`)"""
-        return (yield from self._single_stage(real, state, experts=experts, trained=experts is not None))
+# %% ../../nbs/methods/12_trajectory.ipynb #b18dc6dd
+@patch
+def _check_experts(self: MTT, real: RealData, experts):
+    "Experts must be of this network, these images and this space, and long enough"
+    check(isinstance(experts, Experts), f'experts is a {type(experts).__name__}', 'give Experts, or leave it out')
+    check(experts.net == self.net, f'the experts are {experts.net!r}, the method wants {self.net!r}',
+          f'net={experts.net!r}, or other experts')
+    check(experts.data_id == real.train.identity, 'the experts were trained on other images',
+          'use the data they were trained on, or train new ones: experts=None')
+    space = experts.about.get('space')
+    check(space == self.space, f'the experts saw the space {space!r}, the method moves in {self.space!r}',
+          'choose one space for both')
+    check(experts.epochs >= self.trajectory_epochs,
+          f'max_start={self.max_start} and expert_epochs={self.expert_epochs} need '
+          f'{self.trajectory_epochs} epochs, the experts hold {experts.epochs}',
+          'lower max_start, or train longer experts')
+
+@patch
+def stream(self: MTT, real, experts, state):
+    """Learn one stage of `real` data along `experts`, or new ones (None); returns a `DistilledSet`
+    (`state`: see `Method`)"""
+    return (yield from self._single_stage(real, state, experts=experts, trained=experts is not None))
 
 # %% ../../nbs/methods/12_trajectory.ipynb #da84157d
 @patch

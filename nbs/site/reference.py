@@ -65,7 +65,7 @@ def output_text(output: dict) -> str:  # one output of a cell
         return '```\n' + ''.join(output['text']).rstrip() + '\n```'
     data = output.get('data', {})
     if 'text/markdown' in data: return ''.join(data['text/markdown'])
-    html = ''.join(data.get('text/html', ''))
+    html = ''.join(data.get('text/html', '')).strip()
     return html if html.startswith('<table') else ''
 
 

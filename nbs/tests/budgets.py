@@ -35,6 +35,18 @@ BUDGETS = {
         'epochs=25, batch=32': 'epochs=3, batch=32',
         'repeats=3)': 'repeats=1)',
     },
+    'methods/10_cda': {
+        'squeeze(real, progress=False)': 'squeeze(real, epochs=7, progress=False)',
+        "method = CDA.preset('digits')": "method = CDA.preset('digits', steps=60)",
+        "[protocol('hard'), protocol('rd3').replace(epochs=60)]": "protocol('hard').replace(epochs=4)",
+        'assert with_curriculum.mean - without.mean > 3 * max(with_curriculum.std, without.std)':
+            "assert [row.name for row in rows] == ['random real', *sets]",
+        '(1, 25, 100, 200, 400)': '(1, 25)',
+    },
+    'methods/12_trajectory': {
+        "base = MTT.preset('digits')": "base = MTT.preset('digits', steps=5)",
+        'epochs=200': 'epochs=5',
+    },
 
     # view
     'view/02_plots_pdd': {

@@ -2,14 +2,13 @@
 
 On `torch.device('meta')` an operation that mixes devices raises, and so does everything that is read back to the host
 (`.item()`, `bool(tensor)`, `.cpu()`). What passes here runs on a GPU without a wait inside a step."""
-from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
 
 import pytest
 import torch
 
-from ddnb.all import CCFS, CDA, DC, DM, DSA, IDC, MTT, PDD, SQUEEZE, Difficulty, Squeeze, Teacher, TrainingLog, load
+from ddnb.all import CCFS, CDA, DC, DM, DSA, IDC, MTT, PDD, SQUEEZE, Squeeze, Teacher, TrainingLog, load
 from ddnb.core.basics import seeded
 from ddnb.data.images import DistilledSet
 from ddnb.methods.ccfs import Selection
@@ -46,7 +45,8 @@ def steps(stream, n: int) -> int:
 
 def test_the_rehearsal_hears_a_wait_and_a_mixed_device():
     x = torch.zeros(3, device=META)
-    for wait in (lambda: x.sum().item(), lambda: bool(x.any()), lambda: x.cpu(), lambda: x.tolist(), lambda: x.nonzero()):
+    waits = (lambda: x.sum().item(), lambda: bool(x.any()), lambda: x.cpu(), lambda: x.tolist(), lambda: x.nonzero())
+    for wait in waits:
         with pytest.raises((RuntimeError, NotImplementedError)): wait()
     with pytest.raises(RuntimeError): x + torch.zeros(3)
 
@@ -103,8 +103,7 @@ def test_stages_and_the_transition(real, base):
 
 def test_filters(real, teacher, small):
     method = CCFS(ipc=6, alpha=.5, phases=2, protocol='ccfs', device='meta')
-    start = dict(pieces=dict(teacher=torch.zeros(len(real.train), dtype=torch.int16))) # what is read once, before any step
-    start['pieces']['teacher'][:] = real.train.labels.short()
+    start = dict(pieces=dict(teacher=real.train.labels.short())) # the teacher's answers are read once, before any step
     selection = Selection(method, small, teacher, real, None, start)
     assert steps(selection.train_filter(0), 3)
 

@@ -132,7 +132,6 @@ def test_no_pickle():
     assert writers == ['data.images'], writers  # the export that DC's and MTT's evaluators read
 
 
-@pytest.mark.xfail(strict=True, reason='not everything is clean yet: take this mark away as soon as it is')
 def test_ruff_has_nothing_to_say():
     "Line lengths, one statement a line, unused names, sorted imports: the rules are in pyproject.toml"
     program = shutil.which('ruff', path=Path(sys.executable).parent) or shutil.which('ruff')
