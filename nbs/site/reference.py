@@ -71,7 +71,7 @@ def output_text(output: dict) -> str:  # one output of a cell
 
 def readme_text(notebook) -> str:  # path of an .ipynb file
     "The notebook as Markdown for the folder above: prose as it is, code as code, printed output and tables below it"
-    notebook = Path(notebook)
+    notebook = Path(notebook).resolve()
     parts = []
     for kind, values, source, outputs in read_cells(notebook):
         if kind == 'markdown':
