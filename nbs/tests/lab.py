@@ -174,11 +174,16 @@ def failures(page):
         .map(o => (o.evalue || [].concat(o.text).join('')).slice(-600))""")
 
 
-def run_cell(page, source):
-    "Add a cell at the end and run it; returns the place of its panel"
+def add_cell(page, source):
+    "Add a cell at the end and run it"
     page.evaluate("""source => { const n = window.jupyterapp.shell.currentWidget.content;
         n.model.sharedModel.insertCell(n.widgets.length, {cell_type: 'code', source});
         n.activeCellIndex = n.widgets.length - 1; window.jupyterapp.commands.execute('notebook:run-cell') }""", source)
+
+
+def run_cell(page, source):
+    "Add a cell at the end and run it; returns the place of its panel, while that cell is the last"
+    add_cell(page, source)
     panel = page.locator('.jp-Cell').last.locator('.ddnb').first  # the studio has panels inside
     panel.wait_for(timeout=60_000)
     return panel
