@@ -91,7 +91,7 @@ def test_a_damaged_checkpoint_is_named(teacher, tmp_path):
     (folder/'state.safetensors').write_bytes(b'half a file')
     shutil.rmtree(folder/'result')
     status = json.loads((folder/'status.json').read_text())
-    (folder/'status.json').write_text(json.dumps(dict(status, status='stopped')))
+    (folder/'status.json').write_text(json.dumps(dict(status, state='stopped')))
     with pytest.raises(InputError, match='state.safetensors'): resume(folder)
 
 

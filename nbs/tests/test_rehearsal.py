@@ -88,7 +88,7 @@ def test_trajectories(real, options):
 
 @pytest.mark.parametrize('base', [MTT, DC, DSA, IDC, DM])
 def test_stages_and_the_transition(real, base):
-    few = dict(experts=2, max_start=1, student_steps=3, expert_batch=100, steps=2) if base is MTT else dict(steps=1)
+    few = dict(experts=2, max_start=1, student_steps=3, expert_batch=100, steps=2) if base is MTT else dict(steps=3)
     if base in (DC, DSA, IDC): few |= dict(stops=2)
     made = base.preset('digits', real_batch=8, **few)
     settings = dict(stages=1, ipc=1, transition_epochs=2, pool=2)
