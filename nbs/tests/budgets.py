@@ -99,7 +99,8 @@ BUDGETS = {
         'steps=300': 'steps=20',
         "'ccfs(epochs=60)'": "'ccfs(epochs=2)'",
         'epochs=40': 'epochs=2',
-        'repeats=3': 'repeats=2',
+        'judge, repeats=3':
+            "[judge, Protocol('hard', protocol('hard', real).replace(epochs=2).recipe)], repeats=2",
     },
     'guide/how_it_is_built': {
         'epochs=100': 'epochs=10',

@@ -52,7 +52,7 @@ CCFS.stream = stream_until_killed
 small = DistilledSet.load(f'{inputs}/small')
 teacher = Teacher.load(f'{inputs}/teacher')
 hard = Difficulty.load(f'{inputs}/hard')
-method = CCFS(ipc=8, alpha=.25, phases=2, protocol='ccfs(epochs=20)', device='cpu')
+method = CCFS(ipc=8, alpha=.25, phases=2, protocol='ccfs(epochs=6)', device='cpu')
 method.start(small, teacher, load('digits'), hard, folder=out).result()
 '''
 
