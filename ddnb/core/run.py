@@ -274,13 +274,13 @@ def _show_progress(bar, event):
 def result(self: Run, timeout: float | None = None): # seconds to wait at most, or None
     "Wait for the run's result. Raises what the run raised, `Stopped` where it is paused or stopped, or `TimeoutError`."
     end = math.inf if timeout is None else time.monotonic() + timeout
-    while self.alive and self.state not in ('pausing', 'paused') and time.monotonic() < end:
-        self.wait(min(.2, end - time.monotonic()))
     folder = here(self.folder)
-    if self.alive and self.state in ('pausing', 'paused'):
-        raise Stopped(f'{folder} is paused\n  → run.unpause() goes on, run.stop() keeps a checkpoint and ends it')
-    if self.alive:
-        raise TimeoutError(f'{folder} had no result after {timeout:g} s: {self!r}\n  → it goes on; ask again')
+    while self.alive:
+        if self.state in ('pausing', 'paused'):
+            raise Stopped(f'{folder} is paused\n  → run.unpause() goes on, run.stop() keeps a checkpoint and ends it')
+        if time.monotonic() >= end:
+            raise TimeoutError(f'{folder} had no result after {timeout:g} s: {self!r}\n  → it goes on; ask again')
+        self.wait(min(.2, end - time.monotonic()))
     self.wait()
     if self.state == 'failed': raise self.error
     if self._result is None: self._result = self._load_result()
@@ -585,7 +585,8 @@ def is_written(folder) -> bool: # of a run
 # %% ../../nbs/core/02_run.ipynb #4fad1f49
 def resume(folder) -> Run:
     "Carry on a stopped, failed or killed run from its last checkpoint, in this process. Returns at once."
-    if open_run(folder).state == 'done': return open_run(folder)
+    finished = open_run(folder)
+    if finished.state == 'done': return finished
     run = Run(folder)
     run._claim()
     try:

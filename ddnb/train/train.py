@@ -382,8 +382,7 @@ class Teacher:
     @cached_property
     def space(self) -> Channels:
         "Where its network sees images: normalised channels, on its device"
-        mean, std = (torch.tensor(v, dtype=torch.float32, device=self.device) for v in (self.mean, self.std))
-        return Channels(mean, std)
+        return make_space('channels', self, self.device)
 
     @cached_property
     def _batch_net(self):
