@@ -19,7 +19,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor, nn
 
 from ddnb.core.basics import (
@@ -458,12 +457,13 @@ def _pretrained(name: str = 'resnet18',         # a classifier of torchvision
                 weights: str = 'IMAGENET1K_V1', # which of its weights
                 device: str = 'cpu') -> Teacher:
     "A teacher from torchvision's ImageNet weights, downloaded once, with the size and accuracy of its model card"
-    check(name in torchvision.models.list_models(module=torchvision.models), f'torchvision has no classifier {name!r}',
+    from torchvision import models # here: it takes as long to load as all the rest
+    check(name in models.list_models(module=models), f'torchvision has no classifier {name!r}',
           "use 'resnet18', 'resnet50', …")
-    offered = torchvision.models.get_model_weights(name).__members__
+    offered = models.get_model_weights(name).__members__
     check(weights in offered, f'{name!r} has no weights {weights!r}', f'choose one of {list(offered)}')
     chosen = offered[weights]
-    net = torchvision.models.get_model(name, weights=chosen)
+    net = models.get_model(name, weights=chosen)
     check(not getattr(net, 'transform_input', False),
           f'{name!r} transforms its input once more, which a saved teacher would lose', 'use another network')
     names = chosen.meta['categories'] # ImageNet has two cranes and two maillots

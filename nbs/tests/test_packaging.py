@@ -35,3 +35,9 @@ def test_git_keeps_the_library_and_leaves_data_out():
     assert not [path for path in files(ROOT/'ddnb') if ignored(f'ddnb/{path}')]
     assert not ignored('data/README.md') and not ignored('nbs/data/00_images.ipynb')
     assert ignored('data/cifar-10-batches-py') and ignored('demo/report.html')
+
+
+def test_importing_loads_nothing_that_most_work_does_not_need():
+    "torchvision brings torch's compiler with it, which takes as long to load as all of torch"
+    program = "import sys, ddnb.all; print([m for m in ('torchvision', 'torch._dynamo', 'sklearn') if m in sys.modules])"
+    assert subprocess.run([sys.executable, '-c', program], capture_output=True, text=True).stdout == '[]\n'
