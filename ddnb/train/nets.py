@@ -83,8 +83,8 @@ def adapt_stem(net: nn.Module, # a convolutional network, changed in place
 
 # %% ../../nbs/train/00_nets.ipynb #90ba71ae
 class ScaledStages:
-    """Gives torchvision's ResNet, which stands behind it among the bases of a class, `width` channels in the first stage
-    in place of 64, and 2, 4 and 8 times as many later.
+    """Put before torchvision's ResNet among the bases of a class: `width` channels in the first stage in place of 64,
+    and 2, 4 and 8 times as many later.
 
     Input (N, 3, size, size), output (N, classes) logits."""
     def __init__(self,
@@ -120,7 +120,7 @@ def resnet(name: str,           # a key of DEPTHS
            norm: str = 'batch', # one of NORMS
            width: int = 64):    # channels of the first stage
     "torchvision's ResNet of that name, with the small-image stem for images up to 64 pixels"
-    from torchvision.models import resnet as theirs # here: it takes as long to load as all the rest
+    from torchvision.models import resnet as theirs  # here: it takes as long to load as all the rest
     class ScaledResNet(ScaledStages, theirs.ResNet): "With stages of any width"
     block, layers = DEPTHS[name]
     net = ScaledResNet(getattr(theirs, block), layers, classes, NORMS[norm], width)

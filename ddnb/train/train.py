@@ -457,7 +457,7 @@ def _pretrained(name: str = 'resnet18',         # a classifier of torchvision
                 weights: str = 'IMAGENET1K_V1', # which of its weights
                 device: str = 'cpu') -> Teacher:
     "A teacher from torchvision's ImageNet weights, downloaded once, with the size and accuracy of its model card"
-    from torchvision import models # here: it takes as long to load as all the rest
+    from torchvision import models  # here: it takes as long to load as all the rest
     check(name in models.list_models(module=models), f'torchvision has no classifier {name!r}',
           "use 'resnet18', 'resnet50', …")
     offered = models.get_model_weights(name).__members__

@@ -39,5 +39,6 @@ def test_git_keeps_the_library_and_leaves_data_out():
 
 def test_importing_loads_nothing_that_most_work_does_not_need():
     "torchvision brings torch's compiler with it, which takes as long to load as all of torch"
-    program = "import sys, ddnb.all; print([m for m in ('torchvision', 'torch._dynamo', 'sklearn') if m in sys.modules])"
+    heavy = ('torchvision', 'torch._dynamo', 'sklearn')
+    program = f'import sys, ddnb.all; print([name for name in {heavy} if name in sys.modules])'
     assert subprocess.run([sys.executable, '-c', program], capture_output=True, text=True).stdout == '[]\n'
