@@ -40,7 +40,6 @@ from .train.incremental import class_incremental
 from .train.nets import make_net
 from .train.relabel import StoredLabels, label_bytes, relabel
 from .train.train import SQUEEZE, Recipe, Squeeze, Teacher, squeeze
-from .view.film import Film
 from .view.plots import boxes_plot, formation_plot, grid_plot, loss_plot, schedule_plot, scores_plot
 from .view.plots_ccfs import chosen_plot, filter_plot, median_plot, supply_plot, where_plot
 from ddnb.view.plots_pdd import (
@@ -58,11 +57,7 @@ from ddnb.view.plots_pdd import (
 # %% ../nbs/all.ipynb #3f30974b
 if importlib.util.find_spec('ipywidgets') and sys.modules.get('ipywidgets', True):  # None there forbids the import
     from ddnb.view.panel import Panel
-    from ddnb.view.recovery import RecoveryPanel
-    from ddnb.view.runs import RunsPanel
     from ddnb.view.schedules import SchedulePanel
-    from ddnb.view.selection import SelectionPanel
-    from ddnb.view.stages import StagesPanel
     from ddnb.view.studio import Studio
 
 # %% ../nbs/all.ipynb #0ae17e32

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['InputError', 'check', 'patch', 'atomic', 'write_text', 'write_json', 'read_json', 'here', 'data_home', 'save_tensors',
            'load_tensors', 'pick_device', 'seeded', 'to_unit', 'to_bytes', 'channel', 'normalise', 'denormalise',
-           'tiles', 'untile', 'sheet', 'png_uri', 'read_image', 'stack_images', 'safe_name', 'in_markdown']
+           'tiles', 'untile', 'sheet', 'png_bytes', 'png_uri', 'read_image', 'stack_images', 'safe_name', 'in_markdown']
 
 # %% ../../nbs/core/00_basics.ipynb #881aabae
 import hashlib
@@ -192,11 +192,15 @@ def sheet(images: Tensor, columns: int = 10, zoom: int | None = None) -> Image.I
     return picture.resize((picture.width * zoom, picture.height * zoom), Image.NEAREST)
 
 # %% ../../nbs/core/00_basics.ipynb #e78136d7
-def png_uri(picture: Image.Image) -> str: # a picture of PIL
-    "A picture as a `data:` address that stands by itself in an HTML page"
+def png_bytes(picture: Image.Image) -> bytes: # a picture of PIL
+    "A picture as a PNG file"
     out = io.BytesIO()
     picture.save(out, 'PNG')
-    return 'data:image/png;base64,' + b64encode(out.getvalue()).decode()
+    return out.getvalue()
+
+def png_uri(picture: Image.Image) -> str: # a picture of PIL
+    "A picture as a `data:` address that stands by itself in an HTML page"
+    return 'data:image/png;base64,' + b64encode(png_bytes(picture)).decode()
 
 # %% ../../nbs/core/00_basics.ipynb #c1e57b3b
 def read_image(path,

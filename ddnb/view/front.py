@@ -19,9 +19,9 @@ import traitlets
 
 from ..core.basics import patch
 
-# %% ../../nbs/view/10_front.ipynb #fed917c3
+# %% ../../nbs/view/10_front.ipynb #886d06e3
 SCRIPTS = ('front.js', 'charts.js', 'images.js', 'schedules.js', 'panel.js', 'studio.js', 'homes.js')
-SHEETS = ('panels.css', 'studio.css')
+SHEETS = ('panels.css', 'schedules.css', 'studio.css')
 
 @cache
 def script() -> str:
