@@ -1,6 +1,6 @@
 // Charts that share one clock: two thin axes, at most five ticks, names at line ends, a crosshair on all of them.
 
-const LEFT = 46, TOP = 24; // pixels for the numbers at the left and for the title
+const LEFT = 46, RIGHT = 104, TOP = 24; // pixels for numbers, for names at line ends, and for the title
 
 // ---- scales and ticks ----------------------------------------------------------------------------------------------
 
@@ -109,8 +109,7 @@ class Chart {
     const { title, lines = [], bands = [], of, from, axis, marks = [], height } = this.options;
     const [lo, hi] = this.range();
     this.log = Boolean(this.options.log) && lo > 0;
-    const longest = Math.max(0, ...lines.map(l => (l.name ? l.name.length + 1 : 0))) + 7;
-    this.right = this.width - Math.min(8 + 6.3 * longest, this.width * .34);
+    this.right = this.width - (this.options.right ?? RIGHT); // the same for all that share time
     this.bottom = height - (axis ? 20 : 8);
     this.x = scale(from, Math.max(of, from + 1e-9), LEFT, this.right);
     this.y = scale(lo, hi, this.bottom - 2, TOP + 2, this.log);
@@ -163,7 +162,7 @@ class Chart {
       out.push(svg('text', { x: this.x(v), y: this.bottom + 15, 'text-anchor': 'middle', class: 'tick' }, count2(v)));
       out.push(svg('path', { class: 'axis', d: `M${this.x(v)} ${this.bottom}v3` }));
     }
-    out.push(svg('text', { x: this.right + 12, y: this.bottom + 15, class: 'tick' }, axis));
+    out.push(svg('text', { x: this.right + 24, y: this.bottom + 15, class: 'tick' }, axis));
     return out;
   }
 
@@ -186,7 +185,9 @@ class Chart {
     let low = TOP - 13;
     return ends.map(({ line, value, pixel }, i) => {
       low = Math.max(low + 13, Math.min(pixel, this.bottom - 13 * (ends.length - 1 - i)));
-      const text = `${line.name ? line.name + ' ' : ''}${this.format(value)}`;
+      const most = Math.floor(((this.options.right ?? RIGHT) - 8) / 6.6) - this.format(value).length - 1;
+      const name = line.name && line.name.length > most ? line.name.slice(0, most - 1) + '…' : line.name;
+      const text = `${name ? name + ' ' : ''}${this.format(value)}`;
       return svg('text', { x: this.right + 8, y: low + 4, class: 'value', style: `--ink-of:${line.colour}` }, text);
     });
   }

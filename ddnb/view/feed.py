@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = ['SENTENCES', 'RunView', 'sentence', 'speed', 'problem_of', 'halving', 'evenly', 'Feed', 'feed_of', 'picture']
 
-# %% ../../nbs/view/11_feed.ipynb #7bf35f85
+# %% ../../nbs/view/11_feed.ipynb #0f15e92c
 import bisect
 import threading
 import time
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-import torch
 from PIL import Image
 
 from ..core.basics import InputError, check, patch, png_bytes, sheet, to_bytes, untile
@@ -84,7 +83,7 @@ def _stamp(folder: Path) -> tuple:
 def _read_sheet(path, written, n, size): # written: another run may have taken the folder
     with Image.open(path) as picture: return untile(picture.convert('RGB'), n, size)
 
-# %% ../../nbs/view/11_feed.ipynb #b465f102
+# %% ../../nbs/view/11_feed.ipynb #1659d355
 SENTENCES = dict( # state of a `RunView` → what the run is doing, for a person
     new='Starting.',
     running='{note}',
@@ -92,7 +91,8 @@ SENTENCES = dict( # state of a `RunView` → what the run is doing, for a person
     paused='Paused at {step}. Resume continues from here, Stop keeps this state.',
     stopping='Stopping after this step; a checkpoint is kept.',
     stopped='Stopped at {step}. Resume carries it on.',
-    interrupted='The program that made this run has ended. Resume goes on from the last checkpoint at or before {step}.',
+    interrupted='The program that made this run has ended. '
+                'Resume goes on from the last checkpoint at or before {step}.',
     elsewhere='Another program is at work on this run. It is followed here; pause and stop it there.',
     failed='',
     done='')

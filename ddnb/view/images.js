@@ -176,6 +176,12 @@ function byClass(labels, n, classes) {
   return [...rows.values()].sort((a, b) => a.label - b.label);
 }
 
+// pixels that the names at the left take
+function namesWidth(rows) {
+  const longest = Math.max(0, ...rows.map(r => r.name.length));
+  return longest ? Math.min(110, 7 * longest) + 10 : 0;
+}
+
 const range = (from, to) => Array.from({ length: to - from }, (_, i) => from + i);
 
 // ---- one image, large ----------------------------------------------------------------------------------------------

@@ -208,7 +208,9 @@ class RunBar {
     const trouble = store.facts.trouble?.value, failed = runs.find(r => r.state.problem)?.state;
     const said = failed ? `✕ ${failed.problem}` : runs.map(r => r.state.words).filter((w, i, all) => w && all.indexOf(w) === i).join(' ');
     this.words.classList.toggle('error', Boolean(failed || trouble));
-    say(this.words, [said, failed?.remedy ? `What to do: ${failed.remedy}.` : '', trouble ?? '', this.written ?? ''].filter(Boolean).join(' '));
+    const sentence = [said, failed?.remedy ? `What to do: ${failed.remedy}.` : '', trouble ?? '', this.written ?? ''].filter(Boolean).join(' ');
+    say(this.words, sentence);
+    this.words.classList.toggle('nothing', !sentence); // it stays there for those who listen
   }
 }
 
@@ -231,7 +233,7 @@ class TimeBar {
       clock.playing ? clock.play(true) : this.show();
     }, { class: 'speed' }));
     this.live = button('● live', 'Follow the run (L)', () => clock.follows(), { class: 'live' });
-    this.element = h('div', { class: 'time' }, this.play, this.back, this.range, this.on, this.words, h('span', { class: 'row' }, ...this.speeds), this.live);
+    this.element = h('div', { class: 'time' }, this.play, this.back, this.on, this.range, this.words, h('span', { class: 'row' }, ...this.speeds), this.live);
   }
 
   show() {
@@ -398,13 +400,14 @@ class PlainView extends View {
   }
 
   async ask() { // what the teacher sees in the images in view
-    const frame = this.frame;
-    if (!frame || this.asking) return;
+    const frame = this.frame, soon = this.panel.clock.live && performance.now() - this.asked < 1500;
+    if (!frame || this.asking || soon) return; // asking costs the run time: not ten times a second
     this.asking = true;
     const recorded = this.run.extra.opinions;
     const known = recorded?.value.step === frame.step ? recorded : null;
     const answer = known ?? await this.store.ask('opinion', { key: this.run.key, step: frame.step });
     this.asking = false;
+    this.asked = performance.now();
     if (!answer) { say(this.verdict, 'A page without a kernel knows what the teacher says of the last step only.'); return; }
     if (answer.value.problem) { say(this.verdict, answer.value.problem); return; }
     const { images } = answer.value, { classes } = this.run.about;
@@ -429,9 +432,9 @@ class PlainView extends View {
     this.page = Math.min(this.page, pages - 1);
     const part = rows.slice(this.page * ROWS_A_PAGE, (this.page + 1) * ROWS_A_PAGE);
     const real = this.beside && this.real ? this.realOf() : null;
-    const beside = real ? 3.4 : 0, longest = Math.max(0, ...part.map(r => r.indices.length));
-    const room = width - (part.some(r => r.name) ? 84 : 0);
-    const height = Math.max(320, this.images.clientHeight - 60);
+    const beside = real ? 3.2 : 0, longest = Math.max(0, ...part.map(r => r.indices.length));
+    const room = width - namesWidth(part);
+    const height = Math.max(320, this.images.clientHeight - 32);
     const px = this.pixels(frame.size, Math.min(longest, TILES_A_ROW) + beside, Math.max(part.length, 4), room, height);
     this.grid.arrange(part, frame.size, px, real);
     if (real) this.grid.drawReal(this.real.pictures, this.real.value.size);
@@ -499,7 +502,7 @@ class RecoveryView extends PlainView {
   charted() {
     const of = this.length(), { run } = this;
     const schedule = run.about.schedule ? [this.scheduleChart(of)] : [];
-    const names = this.scalars().filter(n => n === 'ce' || n === 'bn' || n.startsWith('loss'));
+    const names = this.scalars().filter(n => n === 'ce' || n === 'bn');
     return [...schedule, ...this.scalarCharts(names), this.layers(), scoresOf(run)];
   }
 
@@ -557,7 +560,7 @@ class CompareView extends RecoveryView {
     this.legend = h('div', { class: 'legend' }, h('b', { style: `color:${BLUE}` }, `◧ ${a.about.name}`), h('span', { class: 'quiet' }, ` ${a.about.said ?? ''}`),
       h('span', { class: 'space' }), h('span', { class: 'quiet' }, `${b.about.said ?? ''} `), h('b', { style: `color:${VIOLET}` }, `${b.about.name} ◨`));
     this.stack.append(this.grid.element, h('div', { class: 'second' }, this.second.element), this.rule);
-    this.images.replaceChildren(this.legend, this.stack, this.divider, this.pager);
+    this.images.replaceChildren(h('div', { class: 'compare-room' }, this.legend, this.stack, this.divider));
     this.stack.addEventListener('pointermove', e => {
       const box = this.stack.getBoundingClientRect();
       this.cut((e.clientX - box.left) / box.width);
@@ -610,7 +613,7 @@ class CompareView extends RecoveryView {
     if (frames.some(f => !f) || width <= 0) return;
     const rows = frames.map((f, i) => byClass(f.labels, f.n, this.panel.runs[i].about.classes).slice(0, ROWS_A_PAGE));
     const longest = Math.max(...rows.flat().map(r => r.indices.length));
-    const px = this.pixels(frames[0].size, Math.min(longest, TILES_A_ROW), Math.max(rows[0].length, 4), width - 84, Math.max(320, this.images.clientHeight - 90));
+    const px = this.pixels(frames[0].size, Math.min(longest, TILES_A_ROW), Math.max(rows[0].length, 4), width - namesWidth(rows[0]), Math.max(320, this.images.clientHeight - 64));
     [this.grid, this.second].forEach((grid, i) => grid.arrange(rows[i], frames[i].size, px));
     this.cut(this.split);
   }
@@ -666,7 +669,7 @@ class StagesView extends View {
     const rows = new Map([...frames].map(([number, frame]) => [number, this.rowsOf(frame, this.stageIndex(number))]));
     const first = [...frames.values()][0], size = first.size;
     const columns = this.stages.reduce((n, s) => n + s.ipc, 0), classes = [...rows.values()][0];
-    const px = this.pixels(size, columns + this.stages.length * .4, Math.max(4, classes.length), width - 84, Math.max(320, this.images.clientHeight - 80));
+    const px = this.pixels(size, columns + this.stages.length * .4, Math.max(4, classes.length), width - namesWidth(classes), Math.max(320, this.images.clientHeight - 44));
     const layout = JSON.stringify([[...rows], px]);
     if (layout === this.layout) return;
     this.layout = layout;
@@ -674,7 +677,7 @@ class StagesView extends View {
     const head = [h('span'), ...this.stages.map(s => h('div', { class: 'stage-head' }, h('b', {}, s.title), h('span', { class: 'quiet' }, ` ${s.given}`)))];
     const body = classes.flatMap(({ label, name }) => [h('div', { class: 'grid-name', title: name }, name),
       ...this.stages.map((stage, j) => this.cell(j, label, name, rows.get(stage.number), size, px, stage.ipc))]);
-    this.table.style.gridTemplateColumns = `auto repeat(${this.stages.length}, max-content)`;
+    this.table.style.gridTemplateColumns = `max-content repeat(${this.stages.length}, max-content)`;
     this.table.replaceChildren(...head, ...body);
   }
 
@@ -734,7 +737,7 @@ class StagesView extends View {
     const lines = rows.map(r => ({ name: r.control ? 'random real' : r.order, colour: r.control ? AMBER : style[r.order] ?? QUIET,
       points: r.stages.map((v, i) => [i + 1, v]) }));
     const element = this.chart('by stage', { title: 'test accuracy after each stage', lines, from: 1, of: Math.max(2, rows[0].stages.length),
-      share: true, axis: 'stages', dots: true, height: 150, hover: null, pick: null });
+      share: true, axis: 'stages', dots: true, height: 150, right: 140, hover: null, pick: null });
     const chart = this.charts.get('by stage');
     chart.still = true;
     chart.at(rows[0].stages.length);
@@ -847,7 +850,7 @@ class SelectionView extends View {
     const more = items.length > some.length
       ? button('show more', 'Show the next 240', () => { this.most += 240; this.paintStrip(at); }, { class: 'link' }) : null;
     const chosen = items.filter(o => o.source === this.selection).length, made = items.filter(o => o.colour === BLUE).length;
-    const words = this.bin === null ? `the set after phase ${at}: ${count(made)} distilled, ${count(chosen)} real, easiest first` : `${count(items.length)} images of this difficulty, ${chosen} chosen`;
+    const words = this.bin === null ? `the set after phase ${at}: ${count(made)} distilled, ${count(chosen)} real, easiest first` : `${plural(this.inBin(), 'image')} of this difficulty, ${chosen} chosen${this.store.live ? '' : ' (a page without a kernel shows those)'}`;
     this.head.replaceChildren(...[h('span', { class: 'title2' }, words), h('span', { class: 'quiet' }, items.length > some.length ? `${some.length} of ${count(items.length)} shown` : ''), filter, more].filter(Boolean));
     const figures = some.map(o => {
       const canvas = tile(px, o.source.value.size ?? size, { role: 'img', 'aria-label': o.words, title: o.words, style: `width:${px}px;height:${px}px;outline-color:${o.colour}` });
@@ -856,6 +859,11 @@ class SelectionView extends View {
     });
     this.strip.style.setProperty('--tile', `${Math.max(px, 44)}px`);
     this.strip.replaceChildren(...figures);
+  }
+
+  inBin() {
+    const { counts, byClass: of } = this.selection.value;
+    return (this.only === null ? counts : of[this.only])[this.bin];
   }
 
   // supply against need of all classes, the shortest supply first
@@ -883,7 +891,7 @@ class SelectionView extends View {
     if (!lines.length) return null;
     const { clock } = this.panel;
     const element = this.chart('filters', { title: 'accuracy of each phase’s filter', lines, from: 1, of: Math.max(2, this.phases.length), share: true,
-      axis: 'phase', dots: true, height: 140, hover: null, pick: x => clock.go(clock.nearest(x)) });
+      axis: 'phase', dots: true, height: 140, right: 140, hover: null, pick: x => clock.go(clock.nearest(x)) });
     const chart = this.charts.get('filters');
     chart.still = true;
     chart.at(at);
@@ -905,7 +913,9 @@ class TeacherView extends View {
     this.confusion = h('canvas', { class: 'confusion', role: 'img' });
     this.words = h('p', { class: 'quiet' });
     this.classes = h('div', { class: 'supplies' });
-    this.images.append(h('div', { class: 'title2' }, 'accuracy of each class on the test images'), this.classes, h('div', { class: 'title2' }, 'what is taken for what (rows: the label, columns: what the teacher sees)'), this.confusion, this.words);
+    this.images.append(h('div', { class: 'teacher-room' },
+      h('div', {}, h('div', { class: 'title2' }, 'what is taken for what (rows: the label, columns: what the teacher sees)'), this.confusion, this.words),
+      h('div', {}, h('div', { class: 'title2' }, 'accuracy of each class on the test images'), this.classes)));
   }
 
   tools() { return [h('span', { class: 'space' }), h('span', { class: 'quiet keys' }, 'hover on a chart to look back')]; }
@@ -915,9 +925,12 @@ class TeacherView extends View {
     const known = this.run.extra.teacher?.value;
     show(this.images, true);
     this.images.classList.toggle('waiting', !known);
-    if (!known || known === this.known) return;
-    this.known = known;
-    this.paint(known.confusion);
+    if (known && known !== this.known) this.arrange();
+  }
+
+  arrange() { // colours are known once it is in the page
+    this.known = this.run.extra.teacher?.value;
+    if (this.known && this.images.isConnected) this.paint(this.known.confusion);
   }
 
   paint(rows) {
@@ -932,7 +945,7 @@ class TeacherView extends View {
     const context = this.confusion.getContext('2d'), blue = getComputedStyle(this.confusion).getPropertyValue('--blue');
     rows.forEach((row, i) => row.forEach((v, j) => {
       const all = row.reduce((a, b) => a + b, 0) || 1;
-      context.globalAlpha = v ? .08 + .92 * v / all : .03;
+      context.globalAlpha = v ? Math.min(1, .08 + .92 * v / all) : .03;
       context.fillStyle = blue;
       context.fillRect(j * px, i * px, px - 1, px - 1);
     }));
@@ -971,13 +984,15 @@ function scoreTable(rows) {
   const line = r => {
     const control = of(r), gap = control ? r.mean - control.mean : null;
     const clear = control && Math.abs(gap) > 2 * Math.hypot(r.std, control.std);
-    return h('tr', {}, h('td', {}, r.protocol), h('td', { class: 'num' }, `${percent(r.mean)} ± ${(100 * r.std).toFixed(1)}`),
-      h('td', { class: 'num' + (clear ? gap > 0 ? ' up' : ' down' : '') }, gap === null ? '–' : `${points(gap)}${clear ? '' : ' (within spread)'}`),
-      h('td', {}, interval({ mean: r.mean, std: r.std, control: control?.mean ?? null, from })));
+    const verdict = gap === null ? 'no control' : clear ? 'beyond both spreads' : 'within the spread';
+    return h('div', { class: 'score' },
+      h('span', { class: 'quiet how' }, `${r.protocol} · ${r.net} · ${plural(r.repeats, 'student')}`),
+      h('span', { class: 'num' }, h('b', {}, percent(r.mean)), ` ± ${(100 * r.std).toFixed(1)}`),
+      h('span', { class: 'num' + (clear ? gap > 0 ? ' up' : ' down' : '') }, gap === null ? '–' : points(gap), ' ', h('span', { class: 'quiet' }, verdict)),
+      interval({ mean: r.mean, std: r.std, control: control?.mean ?? null, from, width: 120 }));
   };
   const sets = rows.filter(r => !r.control && !r.whole);
-  return h('div', {}, h('div', { class: 'title2' }, `test accuracy, mean ± spread of ${sets[0]?.repeats ?? 1} students (amber: random real images)`),
-    h('table', { class: 'scores' }, h('thead', {}, h('tr', {}, ...['protocol', 'accuracy', 'to random real', ''].map(t => h('th', {}, t)))), h('tbody', {}, ...sets.map(line))));
+  return h('div', {}, h('div', { class: 'title2' }, 'test accuracy, mean ± spread; points to random real images (amber)'), ...sets.map(line));
 }
 
 // ---- the panel as a widget -----------------------------------------------------------------------------------------------

@@ -5,9 +5,7 @@
 # %% auto #0
 __all__ = ['given', 'StagesFeed']
 
-# %% ../../nbs/view/14_stages.ipynb #edda853e
-from ..core.basics import patch
-from ..core.config import registered
+# %% ../../nbs/view/14_stages.ipynb #dc0e148d
 from .feed import Feed
 
 # %% ../../nbs/view/14_stages.ipynb #5163a2b8
@@ -41,6 +39,3 @@ class StagesFeed(Feed, shows=('PDD',)):
         "The run in a few words: 'DM · 3 stages of 2'"
         base = self.settings.get('base', {}).get('class', '?').split(':')[-1]
         return f'{base} · {self.settings.get("stages", 1)} stages of {self.settings.get("ipc", 1)}'
-
-# %% ../../nbs/view/14_stages.ipynb #52e9a721
-for _base in registered('base').values(): Feed.kinds.setdefault(_base.__name__, Feed)

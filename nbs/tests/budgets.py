@@ -62,7 +62,6 @@ BUDGETS = {
         'steps=300)': 'steps=10)',
         'replace(epochs=100)': 'replace(epochs=3)',
     },
-    'view/12_recovery': {'steps = 120': 'steps = 40'},
 
     # app, index
     'index': {
