@@ -109,17 +109,24 @@ function boxOf(lo, hi, size, draws, first) {
   return [top, left, height, width];
 }
 
+// Where a schedule is drawn: at each percent of the run, and on both sides of a step
+function schedulePlaces({ kind, milestone, reversed }) {
+  const turn = reversed ? 1 - milestone : milestone;
+  const sides = kind === 'step' ? [turn - 1e-9, turn + 1e-9].filter(p => p >= 0 && p <= SCHEDULE_END) : [];
+  return [...range(0, 101).map(i => Math.min(i / 100, SCHEDULE_END)), ...sides].sort((a, b) => a - b);
+}
+
 // [percent of the run, mean area of a crop, share of crops that are the whole image] over the run; the draws are the
 // same at every point, so that a curve changes only where the schedule does
 function cropFacts(schedule, size, draws) {
-  return range(0, 101).map(percentOfRun => {
-    const boxes = boxesOf(...bounds(schedule, Math.min(percentOfRun / 100, SCHEDULE_END)), size, draws);
+  return schedulePlaces(schedule).map(p => {
+    const boxes = boxesOf(...bounds(schedule, p), size, draws);
     let area = 0, whole = 0;
     for (const [, , height, width] of boxes) {
       area += height * width / size ** 2;
       whole += height === size && width === size;
     }
-    return [percentOfRun, area / boxes.length, whole / boxes.length];
+    return [100 * p, area / boxes.length, whole / boxes.length];
   });
 }
 
@@ -192,7 +199,6 @@ class ScheduleEditor {
     this.take({ ...this.schedule, ...changes });
     if (sameSchedule(this.value, before)) return;
     this.touched = true;
-    this.element.classList.add('touched');
     this.change(this.value);
   }
 
@@ -214,11 +220,12 @@ class ScheduleEditor {
 
   build() {
     const { title, colour } = this.look;
-    this.words = h('div', { class: 'schedule-words', role: 'status' });
+    this.words = h('div', { class: 'schedule-words' });
     this.kind = h('select', { 'aria-label': 'kind of schedule', title: 'How the lower bound goes down',
       onchange: e => this.choose(e.target.value) });
     this.back = h('input', { type: 'checkbox', onchange: e => this.edit({ reversed: e.target.checked }) });
-    this.again = button('↺ reset', 'Back to where it began', () => this.reset(), { class: 'schedule-reset' });
+    this.again = button(this.large ? '↺ reset' : '↺', 'Back to where it began', () => this.reset(),
+      { class: 'schedule-reset', 'aria-label': 'reset' });
     this.axes = svg('g');
     this.area = svg('path', { class: 'schedule-area' });
     this.lower = svg('path', { class: 'schedule-line' });
@@ -284,24 +291,17 @@ class ScheduleEditor {
     allow(this.again, !sameSchedule(this.start, this.value), 'It is where it began');
   }
 
-  points() { // [progress, lower, upper]; both sides of a step
-    const { kind, milestone, reversed } = this.schedule;
-    const turn = reversed ? 1 - milestone : milestone;
-    const steps = kind === 'step' ? [turn - 1e-9, turn + 1e-9].filter(p => p >= 0 && p <= 1) : [];
-    const all = [...range(0, 101).map(i => Math.min(i / 100, SCHEDULE_END)), ...steps].sort((a, b) => a - b);
-    return all.map(p => [p, ...bounds(this.value, p)]);
-  }
-
   drawBand() {
-    const points = this.points(), n = v => v.toFixed(1);
+    const points = schedulePlaces(this.value).map(p => [p, ...bounds(this.value, p)]), n = v => v.toFixed(1);
     const lower = points.map(([p, lo]) => `${n(this.x(p))} ${n(this.y(lo))}`);
     const upper = points.map(([p, , hi]) => `${n(this.x(p))} ${n(this.y(hi))}`).reverse();
     this.lower.setAttribute('d', `M${lower.join('L')}`);
     this.area.setAttribute('d', `M${[...lower, ...upper].join('L')}Z`);
-    this.hint.setAttribute('x', this.width - this.room.right - 6);
-    this.hint.setAttribute('y', this.y(.5) + 4);
-    show(this.hint, !this.touched && !this.schedule.values && !this.large);
-    this.hint.style.display = this.hint.hidden ? 'none' : '';
+    const table = Boolean(this.schedule.values); // it has no ends to drag
+    say(this.hint, table ? 'a function, shown as a table of its values' : 'drag the ends');
+    this.hint.setAttribute('x', this.width - this.room.right - (table ? 0 : 6));
+    this.hint.setAttribute('y', table ? this.room.height - 4 : this.y(.6) + 4);
+    this.hint.style.display = table || !this.touched && !this.large ? '' : 'none';
   }
 
   drawAxes() {
@@ -440,9 +440,15 @@ class ScheduleEditor {
 const CROPS_SEEN = 6, CENTRES_DRAWN = 1000, FACTS_DRAWN = 200; // boxes that are shown large, counted, counted at 101 points
 const PLAY_SECONDS = 10;                                     // from 0 to 100 % at the slowest of three speeds
 
+const FINE_IMAGE = 96; // pixels along a side from which an image is stretched smoothly; those of less in whole steps
+
+const pixelsOnPage = (most, size) => size >= FINE_IMAGE ? most : wholeZoom(most, size);
+
 // One image with the crops of one schedule: where they lie, where their centres are, what the teacher gets to see.
 class CropView {
   constructor(colour) {
+    this.large = 240; // pixels on the page, until it is told its room
+    this.small = 124;
     this.picture = tile(1, 1, { class: 'tile schedule-image' });
     this.boxes = svg('svg', { class: 'schedule-boxes', 'aria-hidden': 'true' });
     this.heat = svg('svg', { class: 'schedule-heat', viewBox: `0 0 ${HEAT_BINS} ${HEAT_BINS}`, role: 'img',
@@ -469,21 +475,21 @@ class CropView {
 
   // image: { bitmap, index, size, name }; few boxes are drawn, the centres of many are counted
   draw(image, few, many, [lo, hi]) {
-    const { size, name } = image, px = image.size > this.large ? this.large : wholeZoom(this.large, size);
+    const { size, name } = image, px = pixelsOnPage(this.large, size);
     this.drawImage(image, px);
     this.drawBoxes(few, size, px);
     centreDensity(many, size).forEach((v, i) => {
       this.heat.children[i].setAttribute('fill-opacity', Math.sqrt(v).toFixed(3));
     });
     this.crops.forEach((canvas, i) => this.drawCrop(canvas, image, few[i]));
-    const area = hi - lo < 5e-4 ? percent(hi) : `${percent(lo)} to ${percent(hi)}`;
-    say(this.title, `${plural(few.length, 'crop')} of ${area} of the area`);
+    const area = hi - lo < 5e-4 ? percent(hi) : `${percent(lo).replace(' %', '')} to ${percent(hi)}`;
+    say(this.title, `${plural(few.length, 'crop')}, area ${area}`);
     this.picture.setAttribute('aria-label', `${name} with ${plural(few.length, 'crop')} drawn on it`);
   }
 
   drawImage({ bitmap, index, size }, px) {
     this.picture.setAttribute('role', 'img');
-    this.picture.style.cssText = `width:${px}px;height:${px}px;${px < size ? 'image-rendering:auto' : ''}`;
+    this.picture.style.cssText = `width:${px}px;height:${px}px;${size >= FINE_IMAGE ? 'image-rendering:auto' : ''}`;
     draw(this.picture, bitmap, index, size);
   }
 
@@ -563,7 +569,10 @@ class SchedulesPanel {
 
   tell(which) { // soon, and once for many small moves
     clearTimeout(this.telling?.[which]);
-    const order = () => this.store.order('schedule', { which, value: this.editors[which].value });
+    const order = () => {
+      try { this.store.order('schedule', { which, value: this.editors[which].value }); }
+      catch { /* the kernel is gone: the page goes on by itself */ }
+    };
     this.telling = { ...this.telling, [which]: setTimeout(order, 150) };
   }
 
@@ -580,7 +589,7 @@ class SchedulesPanel {
       beside: editor('beside', 'var(--violet)', 'crop area of the second schedule, share of the image'),
     };
     this.charts = [new Chart({ title: 'mean area of a crop, share of the image', of: 100, range: [0, 1] }),
-      new Chart({ title: 'crops that are the whole image, share', of: 100, range: [0, 1] })];
+      new Chart({ title: 'crops that are the whole image, share, over the run', of: 100, range: [0, 1] })];
     this.pointing = point;
     this.comparing = Boolean(facts.compare);
     this.index = Math.min(this.index, facts.n - 1);
@@ -606,8 +615,7 @@ class SchedulesPanel {
       onchange: e => { e.target.value = this.n; } });
     const other = button('⟳ other boxes', 'Draw other random crops', () => { this.seed++; this.wake(); },
       { class: 'plain' });
-    this.both = button('Compare', 'A second schedule beside the first', () => this.compare(!this.comparing),
-      { class: 'plain schedule-both' });
+    this.both = h('input', { type: 'checkbox', onchange: e => this.compare(e.target.checked) });
     this.sources = h('div', { class: 'schedule-seg', role: 'group', 'aria-label': 'which images' },
       ...[['real', 'real images'], ['run', 'being recovered']].map(([source, name]) =>
         button(name, source === 'run' ? 'Images of the run, as they form' : 'Real images', () => {
@@ -617,7 +625,9 @@ class SchedulesPanel {
     show(this.sources, Boolean(facts.run));
     const boxes = h('label', {}, 'boxes', this.boxCount);
     return h('div', { class: 'schedule-tools' }, h('div', { class: 'schedule-images' }, this.strip, this.stripNote),
-      this.sources, boxes, other, this.both);
+      this.sources, boxes, other,
+      h('label', { class: 'schedule-both', title: 'A second schedule beside the first, in violet' }, this.both,
+        'second schedule'));
   }
 
   clock() {
@@ -752,8 +762,9 @@ class SchedulesPanel {
       return null;
     }
     const index = Math.min(this.index, n - 1), names = frame ? [] : this.facts.names ?? [];
-    const name = frame ? `image ${index + 1} at step ${count(frame.step)}` : `real image ${index + 1}`;
-    return { bitmap, index, size, n, real: !frame, name: names[index] ? `${name}, ${names[index]}` : name };
+    const name = `${frame ? 'recovered' : 'real'} image ${index + 1} of ${count(n)}`;
+    const what = frame ? `step ${count(frame.step)}` : names[index];
+    return { bitmap, index, size, n, real: !frame, name: what ? `${name}: ${what}` : name };
   }
 
   paint() {
@@ -785,7 +796,7 @@ class SchedulesPanel {
         points: cropFacts(this.editors[which].value, this.facts.size, this.draws) }));
       const column = k => lines.map(line => ({ ...line, points: line.points.map(p => [p[0], p[k]]) }));
       this.charts.forEach((chart, i) => chart.update({ ...chart.options, ...this.pointing, share: true,
-        lines: column(i + 1), axis: i === 1 ? '% of run' : null, height: i === 1 ? 116 : 104 }));
+        lines: column(i + 1), axis: i === 1 ? '\u00a0%' : null, height: i === 1 ? 116 : 104 }));
     }
     show(this.editors.beside.element, this.comparing);
     for (const item of [...this.charts, ...Object.values(this.editors)]) item.at(this.shown);
@@ -793,15 +804,15 @@ class SchedulesPanel {
 
   paintControls() {
     const place = `${this.shown} % of the run`;
-    this.slider.value = this.shown;
-    this.slider.setAttribute('aria-valuetext', place);
+    this.slider.value = this.at;
+    this.slider.setAttribute('aria-valuetext', `${this.at} % of the run`);
     say(this.place, place);
     say(this.play, this.playing ? '❚❚' : '▶');
     this.play.setAttribute('aria-label', this.playing ? 'Pause' : 'Play');
     this.play.title = this.playing ? 'Pause (Space)' : 'Play (Space)';
     for (const b of this.speeds.children) b.setAttribute('aria-pressed', String(+b.dataset.speed === this.speed));
     for (const b of this.sources.children) b.setAttribute('aria-pressed', String(b.dataset.source === this.source));
-    this.both.setAttribute('aria-pressed', String(this.comparing));
+    this.both.checked = this.comparing;
     const run = this.facts.run && this.store.run(this.facts.run);
     allow(this.sources.lastChild, Boolean(run?.frames.size), 'The run has no images so far');
     for (const [which, line] of Object.entries(this.lines)) {
@@ -830,17 +841,18 @@ class SchedulesPanel {
       thumb.setAttribute('aria-checked', chosen);
       thumb.tabIndex = i === index ? 0 : -1;
     });
-    const all = real && this.facts.total > n ? `; ${count(n)} of ${count(this.facts.total)} shown` : '';
-    say(this.stripNote, `${image.name} of ${count(n)}${all}`);
+    const more = real && this.facts.total > n ? `; the first of ${count(this.facts.total)}` : '';
+    say(this.stripNote, image.name + more);
   }
 
   // The image as large as its room allows, and the band above the same stretch as the charts
   fit() {
     const width = this.room.clientWidth, gap = 12;
-    const most = this.comparing ? 232 : 336;
-    const large = Math.max(120, Math.min(most, Math.floor((width - gap) * .66)));
-    const small = Math.max(80, Math.min(Math.round(large * .5), width - gap - large));
-    for (const view of Object.values(this.views)) view.fit(large, small);
+    if (!width) return; // it is not in the page yet
+    const most = Math.min(this.comparing ? 320 : 384, Math.max(120, Math.floor(.72 * width - gap)), width - gap - 120);
+    const large = pixelsOnPage(most, this.facts.size);
+    const small = Math.min(Math.max(Math.round(large * .4), 124), width - gap - large);
+    for (const view of Object.values(this.views)) view.fit(most, small);
     const chart = this.charts[0];
     for (const editor of Object.values(this.editors)) {
       editor.fit(chart.width, LEFT, Math.round(chart.width - chart.right));
