@@ -253,6 +253,12 @@ def test_kind_backwards_and_reset(editor):
     assert len(page.evaluate('changes')) == 5
 
 
+def test_a_constant_schedule_has_a_milestone_for_the_next_kind(editor):
+    page = editor(constant(lo=.3))
+    page.locator('select').select_option('cosine')
+    assert value(page) == cosine(lo=.3)
+
+
 def test_set_from_outside_says_nothing_and_is_where_reset_goes(editor):
     page = editor(cosine())
     page.evaluate('v => editor.set(v)', schedule_json(step(.3)))
@@ -415,30 +421,32 @@ def test_speeds(panel):
     assert seconds('4×') == pytest.approx(.5, abs=.4)
 
 
+def wait_for_place(page, text): # pointers are heard a frame late
+    page.wait_for_function('text => document.querySelector(".schedule-place").textContent === text', arg=text)
+
+
 def test_a_pointer_on_a_chart_previews_and_a_click_goes_there(panel):
     chart = panel.locator('.schedule-curves .chart').nth(2)  # two bands stand before the charts
     chart.hover(position=dict(x=46, y=50))
-    settled(panel)
-    assert place(panel) == '0 % of the run'
+    wait_for_place(panel, '0 % of the run')
     assert panel.locator('.schedule-time input').input_value() == '40', 'the slider stays'
     panel.mouse.move(5, 5)
-    settled(panel)
-    assert place(panel) == '40 % of the run'
+    wait_for_place(panel, '40 % of the run')
     chart.click(position=dict(x=46, y=50))
     panel.mouse.move(5, 5)
-    settled(panel)
-    assert place(panel) == '0 % of the run'
+    wait_for_place(panel, '0 % of the run')
+    assert panel.locator('.schedule-time input').input_value() == '0'
 
 
 def test_a_second_schedule_beside_it(panel):
     assert panel.locator('.schedule-view:visible').count() == 1
-    panel.get_by_label('second schedule').check()
+    panel.get_by_role('checkbox', name='second schedule').check()
     settled(panel)
     assert panel.locator('.schedule-view:visible').count() == 2
     assert panel.locator('.schedule-editor:visible').count() == 2
     assert code(panel, 1) == 'CDA(schedule=constant())'
     assert panel.locator('.schedule-curves .line').count() == 4
-    panel.get_by_label('second schedule').uncheck()
+    panel.get_by_role('checkbox', name='second schedule').uncheck()
     settled(panel)
     assert panel.locator('.schedule-view:visible').count() == 1
 
@@ -527,7 +535,7 @@ def test_the_kernels_word_is_seen_but_an_old_one_undoes_nothing(page, record):
 
 
 SIDEWAYS = 'document.documentElement.scrollWidth - document.documentElement.clientWidth'
-CLIPPED = '''() => [...document.querySelectorAll('.schedules button, .schedules code, .schedules label, .schedules canvas')]
+CLIPPED = '''() => [...document.querySelectorAll('.schedules :is(button, code, label, canvas)')]
     .filter(e => e.offsetParent && !e.closest('.schedule-strip'))
     .filter(e => e.getBoundingClientRect().right > innerWidth + .5).map(e => e.outerHTML.slice(0, 120))'''
 
@@ -536,7 +544,7 @@ CLIPPED = '''() => [...document.querySelectorAll('.schedules button, .schedules 
 def test_it_fits(panel, width):
     panel.set_viewport_size(dict(width=width, height=800))
     for both in (False, True):
-        panel.get_by_label('second schedule').set_checked(both)
+        panel.get_by_role('checkbox', name='second schedule').set_checked(both)
         panel.wait_for_timeout(150)
         assert panel.evaluate(SIDEWAYS) <= 0
         assert not panel.evaluate(CLIPPED)
@@ -563,7 +571,7 @@ CONTRAST = '''() => {
 def test_words_stand_out(page, record, theme):
     show(page, document(front.record_html(record, 'schedules'), theme=LIGHT if theme == 'light' else DARK))
     page.locator('.schedule-strip canvas').first.wait_for()
-    page.get_by_label('second schedule').check()
+    page.get_by_role('checkbox', name='second schedule').check()
     settled(page)
     worst = page.evaluate(CONTRAST)
     assert worst[0] >= 4.5, worst
