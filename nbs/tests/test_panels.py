@@ -156,13 +156,13 @@ def test_stop_is_heard_at_once(page):
 
 @pytest.mark.e2e
 def test_sliders_change_curve_and_boxes(panels):
-    panel = panels.locator('.ddnb').first
-    def code(): return panel.locator('code').inner_text()
-    def boxes(): return panel.locator('svg').first.inner_html()
-    def curves(): return panel.locator('svg').nth(1).inner_html()
+    panel = panels.locator('.schedules').first
+    panel.locator('.schedule-boxes').first.wait_for()
+    def code(): return panel.locator('code').first.inner_text()
+    def boxes(): return panel.locator('.schedule-boxes').first.inner_html()
+    def curves(): return panel.locator('.schedule-line').first.get_attribute('d')
     boxes_before, curves_before = boxes(), curves()
-    handle = panel.locator('.jupyter-widgets', has_text='milestone').locator('.noUi-handle').first
-    handle.focus()
+    panel.get_by_role('slider', name='milestone').first.focus()
     for _ in range(30): panels.keyboard.press('ArrowLeft')
     until(lambda: code() == 'CDA(schedule=cosine(0.7))', 'the code says the milestone')
     until(lambda: boxes() != boxes_before and curves() != curves_before, 'boxes and curve follow')

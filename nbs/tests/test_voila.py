@@ -29,10 +29,9 @@ def test_panels_under_voila(tmp_path):
         schedules = page.locator('.ddnb').filter(has_text='to paste')
         panel = page.locator('.ddnb').filter(has_text='Stop and keep')
         schedules.wait_for(timeout=60_000)
-        handle = schedules.locator('.jupyter-widgets', has_text='milestone').locator('.noUi-handle').first
-        handle.focus()
+        schedules.get_by_role('slider', name='milestone').first.focus()
         for _ in range(10): page.keyboard.press('ArrowLeft')
-        code = schedules.locator('code')
+        code = schedules.locator('code').first
         until(lambda: code.inner_text() == 'CDA(schedule=cosine(0.9))', 'the slider is heard')
         panel.locator('.ddnb-stack img').first.wait_for(timeout=30_000)
         first = picture(panel)
