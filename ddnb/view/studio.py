@@ -10,9 +10,8 @@ __all__ = ['SIZES', 'LOOKED_AT', 'FILES', 'SUMMARIES', 'STEPS', 'FIRST_METHODS',
            'Button', 'Trouble', 'methods', 'Desk', 'online', 'zipped', 'load_code', 'arguments_code', 'finished_code',
            'browse', 'Studio']
 
-# %% ../../nbs/view/21_studio.ipynb #0ea0da1b
+# %% ../../nbs/view/21_studio.ipynb #ebfb730b
 import dataclasses
-import importlib
 import io
 import json
 import math
@@ -841,7 +840,7 @@ def _resume(self: Desk, run: str):
             self.say('')
     self.work(f'Resuming {run}', go, 'teacher' if entry.is_teacher else 'method')
 
-# %% ../../nbs/view/21_studio.ipynb #559a3664
+# %% ../../nbs/view/21_studio.ipynb #60d3fdee
 @patch
 def tick(self: Desk):
     "Look at the folder, and at runs that have ended since"
@@ -849,6 +848,8 @@ def tick(self: Desk):
         self.history.look()
         for entry in list(self.history.entries.values()):
             state, elsewhere = entry.state()
+            live = live_run(entry.folder)
+            if live: self._runs[entry.name] = live
             before = self._watched.get(entry.name)
             self._watched[entry.name] = state
             if elsewhere: continue
@@ -1079,7 +1080,7 @@ ORDER_STEPS = dict( # order → the step that its trouble belongs to; others are
     data='data', download='data', epochs='teacher', train='teacher', teacher='teacher', set_judge='judge',
     judge='judge', set_export='export', export='export')
 
-# %% ../../nbs/view/21_studio.ipynb #0c822a12
+# %% ../../nbs/view/21_studio.ipynb #12c73ae5
 @patch
 def code(self: Desk) -> str:
     "Python that does the same as the run in view, or as the form"
@@ -1187,16 +1188,14 @@ def arguments_code(pairs: list) -> str: # (name, expression) of each input, 'Non
 
 def finished_code(lines: list, cls) -> list: # a method's class
     "The lines behind the imports of all that they use; a method that was declared in a notebook is there already"
-    everything = importlib.import_module('ddnb.all') # here: it imports this module
     imports = [f'from {module} import {name}' for name, module in ELSEWHERE.items()
-               if any(name in line for line in lines) and not hasattr(everything, name)]
+               if any(f'{name}(' in line or f'{name}.' in line for line in lines)]
     module = cls.__module__
     if not module.startswith(('ddnb.', '__main__')): imports.append(f'from {module} import {cls.__name__}')
     return ['from ddnb.all import *', *imports, '', *lines]
 
-ELSEWHERE = dict( # names in a script that `ddnb.all` may lack → where they are
-    one_pass='ddnb.methods.difficulty', registered='ddnb.core.config', Experts='ddnb.methods.trajectory',
-    Difficulty='ddnb.methods.difficulty')
+ELSEWHERE = dict( # names in a script that `ddnb.all` has not → where they are
+    one_pass='ddnb.methods.difficulty', registered='ddnb.core.config')
 
 # %% ../../nbs/view/21_studio.ipynb #1888074e
 @patch
@@ -1486,13 +1485,13 @@ def browse(folder: str = '') -> dict: # '' is the working directory
     near = [dict(name=path.name, path=str(path), classes=holds_classes(path)) for path in nearby_folders()]
     return dict(path=str(place), parent=str(place.parent), classes=holds_classes(place), folders=inside, near=near)
 
-# %% ../../nbs/view/21_studio.ipynb #fca388b4
+# %% ../../nbs/view/21_studio.ipynb #d5f02097
 class Studio(Front):
     "From data to a judged set with a mouse. Runs go to `folder`, as the library's do where none is given."
     def __init__(self, folder=None, # of runs and teachers
                  data: str = 'digits'): # loaded first
         self.desk = Desk(folder)
-        self.feeds = {}      # run → (`Run`, `Feed`) of those in view
+        self.feeds = {}      # run → `Feed` of those in view
         self._said = {}      # name of a fact → its JSON text, as it was said last
         super().__init__(app='studio')
         self.desk.changed = self.wake
@@ -1501,14 +1500,14 @@ class Studio(Front):
     def everything(self) -> list:
         "All that a browser shows: the snapshot, the form, real images, and the runs in view"
         self._said = {}
-        messages = [message for _, feed in self.feeds.values() for message in feed.everything()]
+        messages = [message for feed in self.feeds.values() for message in feed.everything()]
         return [*messages, *self._facts()]
 
     def news(self) -> list:
         "What has changed since the last time"
         self.desk.tick()
         messages = self._follow()
-        for _, feed in self.feeds.values(): messages += feed.news()
+        for feed in self.feeds.values(): messages += feed.news()
         return [*messages, *self._facts()]
 
     def pace(self) -> float:
@@ -1519,7 +1518,7 @@ class Studio(Front):
         "Orders with a `key` are for a run in view, others for the desk"
         key = facts.pop('key', None)
         if key is None: return self.desk.do(name, **facts)
-        for _, feed in self.feeds.values():
+        for feed in self.feeds.values():
             if feed.key != key: continue
             try: feed.obey(name, **facts)
             except Exception as e: self.desk._fail(e, 'method')
@@ -1529,11 +1528,11 @@ class Studio(Front):
         if name == 'real': return self.desk.real_page(**facts)
         if name == 'browse': return browse(**facts), []
         if name == 'archive': return {}, [zipped(self.desk.exported)]
-        for _, feed in self.feeds.values():
+        for feed in self.feeds.values():
             if feed.key == facts.get('key'): return feed.answer(name, **{k: v for k, v in facts.items() if k != 'key'})
         return None, []
 
-# %% ../../nbs/view/21_studio.ipynb #215e1c76
+# %% ../../nbs/view/21_studio.ipynb #0134e695
 @patch
 def _follow(self: Studio) -> list:
     "Open the feeds of the runs in view, let others go; what the new ones say first"
@@ -1541,11 +1540,8 @@ def _follow(self: Studio) -> list:
     for name in self.desk.shown:
         try: run = self.desk.run_of(name)
         except InputError: continue # its folder is gone
-        known = self.feeds.get(name)
-        if known and known[0] is run: feeds[name] = known
-        else:
-            feeds[name] = run, feed_of(run)
-            said += feeds[name][1].everything()
+        feeds[name] = self.feeds.get(name) or feed_of(run)
+        if name not in self.feeds: said += feeds[name].everything()
     self.feeds = feeds
     return said
 
@@ -1554,7 +1550,7 @@ def _facts(self: Studio) -> list:
     "The facts that have changed: the snapshot, the chosen method's form, the real images"
     desk = self.desk
     snapshot = desk.snapshot()
-    snapshot['keys'] = [self.feeds[name][1].key for name in desk.shown if name in self.feeds]
+    snapshot['keys'] = [self.feeds[name].key for name in desk.shown if name in self.feeds]
     identity = snapshot['data']['loaded'] and snapshot['data']['loaded']['identity']
     out = []
     if self._is_new('studio-form', [desk.kind, list(registered('base'))]):
