@@ -1391,6 +1391,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'ddnb.view.studio._cda_summary': ('view/studio.html#_cda_summary', 'ddnb/view/studio.py'),
                                   'ddnb.view.studio._classes_in': ('view/studio.html#_classes_in', 'ddnb/view/studio.py'),
                                   'ddnb.view.studio._count_words': ('view/studio.html#_count_words', 'ddnb/view/studio.py'),
+                                  'ddnb.view.studio._end_work': ('view/studio.html#_end_work', 'ddnb/view/studio.py'),
                                   'ddnb.view.studio._fact': ('view/studio.html#_fact', 'ddnb/view/studio.py'),
                                   'ddnb.view.studio._first': ('view/studio.html#_first', 'ddnb/view/studio.py'),
                                   'ddnb.view.studio._fits': ('view/studio.html#_fits', 'ddnb/view/studio.py'),

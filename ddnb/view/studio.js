@@ -441,11 +441,12 @@ class StudioRuns {
     this.element = h('section', {}, h('h4', {}, 'Runs'), this.list, this.words);
   }
 
-  update({ runs, selected, ticked, shown }) {
+  update({ runs, selected, ticked, shown, damaged }) {
     const own = runs.filter(r => !r.teacher);
     keyed(this.list, own, r => r.name, r => this.make(r), (child, r) => child.update(r, shown, ticked));
-    say(this.words, !own.length ? 'None yet. What is started appears here, and stays.' : own.length < 2 ? '' :
-      ticked.length === 2 ? `Comparing ${ticked.join(' and ')}.` : ticked.length === 1 ? 'Tick one more to compare.' : 'Tick two runs to compare.');
+    const hurt = damaged.length ? `${plural(damaged.length, 'run')} can not be read: ${damaged.join('; ')}. ` : '';
+    say(this.words, hurt + (!own.length ? 'None yet. What is started appears here, and stays.' : own.length < 2 ? '' :
+      ticked.length === 2 ? `Comparing ${ticked.join(' and ')}.` : ticked.length === 1 ? 'Tick one more to compare.' : 'Tick two runs to compare.'));
     if (selected !== this.selected) this.list.keyedChildren?.get(selected)?.element.scrollIntoView?.({ block: 'nearest' });
     this.selected = selected;
   }

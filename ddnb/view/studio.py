@@ -10,7 +10,8 @@ __all__ = ['SIZES', 'LOOKED_AT', 'FILES', 'SUMMARIES', 'STEPS', 'FIRST_METHODS',
            'Button', 'Trouble', 'methods', 'Desk', 'online', 'zipped', 'load_code', 'arguments_code', 'finished_code',
            'browse', 'Studio']
 
-# %% ../../nbs/view/21_studio.ipynb #ebfb730b
+# %% ../../nbs/view/21_studio.ipynb #dd7f2596
+import atexit
 import dataclasses
 import io
 import json
@@ -20,6 +21,7 @@ import socket
 import threading
 import time
 import traceback
+import weakref
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,10 +30,10 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from ..core.basics import InputError, check, data_home, here, patch, read_json, sheet, to_unit
+from ..core.basics import InputError, check, data_home, here, patch, read_json, sheet, to_unit, write_text
 from ..core.config import find_class, from_config, read_call, registered
 from ..core.run import AT_WORK, Run, Stopped, is_written, live_run, resume, runs_home
-from ..data.images import DistilledSet
+from ..data.images import DistilledSet, card
 from ..data.load import PICTURES, RealData, load, reload
 from ..methods import ccfs, cda, pdd  # noqa: F401  their methods are listed
 from ..methods.difficulty import TrainingLog, one_pass, published
@@ -186,7 +188,7 @@ def _teacher_summary(config: dict) -> str:
 
 SUMMARIES = dict(CDA=_cda_summary, PDD=_pdd_summary, CCFS=_ccfs_summary, Squeeze=_teacher_summary)
 
-# %% ../../nbs/view/21_studio.ipynb #dad866dc
+# %% ../../nbs/view/21_studio.ipynb #3d06091d
 class History:
     "The runs below a folder"
     def __init__(self, folder: Path):
@@ -205,7 +207,10 @@ class History:
             try:
                 self.entries[name] = read_entry(name, path, stamp)
                 self.damaged.pop(name, None)
-            except InputError as e: self.damaged[name] = e.problem
+            except InputError as e:
+                self.entries.pop(name, None)
+                self.damaged[name] = e.problem
+        self.damaged = {name: problem for name, problem in self.damaged.items() if name in folders}
 
 def read_entry(name: str, folder: Path, stamp: tuple) -> Entry: # stamp: when its files were written
     "One line of the history"
@@ -260,7 +265,7 @@ class Job:
         return dict(words=self.words, note=self.note, share=self.share and round(self.share, 3),
                     left=left and round(left), cancel=self.can_cancel and not self.cancelled)
 
-# %% ../../nbs/view/21_studio.ipynb #69b12e01
+# %% ../../nbs/view/21_studio.ipynb #7c23aa07
 STEPS = ('data', 'teacher', 'method', 'judge', 'export')
 
 @dataclass
@@ -285,6 +290,8 @@ def methods() -> dict:
     def place(cls): return FIRST_METHODS.index(cls.__name__) if cls.__name__ in FIRST_METHODS else len(FIRST_METHODS)
     own = sorted(registered('method').values(), key=place)
     return {cls.__name__: cls for cls in [*own, *registered('base').values()]}
+
+_DESKS = weakref.WeakSet()
 
 class Desk:
     "What the studio holds: data, a teacher, a method and its settings, the runs of a folder and how they were judged"
@@ -322,6 +329,7 @@ class Desk:
         self._watched = {}               # run → its state when it was last looked at
         self._warnings = {}              # run → what is odd about its images
         self.changed = lambda: None      # called when something is new
+        _DESKS.add(self)
         self.history.look()
         self._choose_method(self.kind)
 
@@ -358,7 +366,7 @@ class Desk:
         "The sheet of the first page of real images, as PNG bytes"
         return self.real_page()[1]
 
-# %% ../../nbs/view/21_studio.ipynb #4e138ecc
+# %% ../../nbs/view/21_studio.ipynb #d4fcda93
 @patch
 def do(self: Desk, order: str, **facts):
     "Carry out an order; what goes wrong becomes trouble"
@@ -391,6 +399,13 @@ def wait(self: Desk, timeout: float = 600.): # seconds
     "Wait until the work is done"
     thread = self._thread
     if thread: thread.join(timeout)
+
+@atexit.register
+def _end_work():
+    "A process that ends cancels the work of its desks first: a thread that outlives the interpreter would abort it"
+    for desk in list(_DESKS):
+        desk._cancel()
+        desk.wait(20)
 
 @patch
 def say(self: Desk, note: str, button: Button | None = None):
@@ -1017,7 +1032,7 @@ def _score_words(rows, label: str) -> str:
     against = f' against {control.mean:.1%} for random real images' if control else ''
     return f'{row.mean:.1%}{spread}{against}'
 
-# %% ../../nbs/view/21_studio.ipynb #c50a0ed1
+# %% ../../nbs/view/21_studio.ipynb #6e425ba3
 @patch
 def free_folder(self: Desk, name: str) -> Path: # of a run
     "Where the next export of a run goes"
@@ -1055,6 +1070,7 @@ def _export(self: Desk):
     def go(job):
         small = self.set_of(name)
         small.export(folder, form)
+        if not (folder/'README.md').exists(): write_text(folder/'README.md', card(small)) # how it was made
         with self.lock:
             self.exported, self.export['folder'] = folder, ''
             self.say(f'{self._set_name(name, small)} is exported to {here(folder)}.')
@@ -1197,7 +1213,7 @@ def finished_code(lines: list, cls) -> list: # a method's class
 ELSEWHERE = dict( # names in a script that `ddnb.all` has not → where they are
     one_pass='ddnb.methods.difficulty', registered='ddnb.core.config')
 
-# %% ../../nbs/view/21_studio.ipynb #1888074e
+# %% ../../nbs/view/21_studio.ipynb #dd091986
 @patch
 def snapshot(self: Desk) -> dict:
     "What is seen, as JSON"
@@ -1207,7 +1223,7 @@ def snapshot(self: Desk) -> dict:
                     data=self._data_json(), teacher=self._teacher_json(), method=self._method_json(),
                     runs=self._runs_json(), selected=self.selected, ticked=self.ticked, shown=self.shown,
                     scores=self._scores_json(), judge=self._judge_json(), export=self._export_json(),
-                    code=self._code_json())
+                    code=self._code_json(), damaged=list(self.history.damaged.values()))
 
 @patch
 def _code_json(self: Desk) -> dict:
