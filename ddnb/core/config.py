@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'leaves', 'without_pieces', 'save_state', 'load_state', 'class_path', 'to_config', 'registered', 'register',
-           'known', 'find_class', 'from_config', 'differences', 'Input', 'param_docs', 'check_types', 'check_names',
-           'plain_value', 'read_call']
+           'known', 'find_class', 'from_config', 'differences', 'Input', 'param_docs', 'check_types', 'check_choices',
+           'check_names', 'plain_value', 'read_call']
 
 # %% ../../nbs/core/01_config.ipynb #04675838
 import ast
@@ -205,6 +205,12 @@ def check_types(obj): # a dataclass's object
         infinite = isinstance(value, float) and not math.isfinite(value)
         check(not infinite, f'{f.name}={value!r} is no number to work with', f'give {noun}')
         if not isinstance(value, (int, float, str)): object.__setattr__(obj, f.name, f.type(value))
+
+def check_choices(obj, choices: dict): # a dataclass's object; field → what it may be
+    "Raise `InputError` where a field is none of its choices"
+    for name, words in choices.items():
+        value = getattr(obj, name)
+        check(value in words, f'{name}={value!r} is unknown', f'choose one of {list(words)}')
 
 def check_names(cls, names): # a dataclass; names that somebody gave
     "Raise `InputError` for a name that is no field of the dataclass, with the nearest ones that are"

@@ -155,7 +155,6 @@ def _presets() -> dict:
 
 # %% ../../nbs/methods/22_ccfs.ipynb #cbfbc4c2
 FIRST = ('random', 'easiest')
-_CHOICES = dict(coarse=COARSE, fine=FINE, tie=TIES, shortage=SHORTAGE, first=FIRST) # setting → what it may be
 
 @known('method')
 @dataclass(frozen=True)
@@ -178,12 +177,10 @@ class CCFS(Method):
     seed: int = 0                  # of filters, orders, views and draws
 
     presets = _presets()
+    choices = dict(coarse=COARSE, fine=FINE, tie=TIES, shortage=SHORTAGE, first=FIRST)
 
     def __post_init__(self):
         super().__post_init__()
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            check(value in choices, f'{name}={value!r} is unknown', f'choose one of {list(choices)}')
         check(0 <= self.alpha <= 1, f'alpha={self.alpha} is no share', 'give the share of distilled images, 0 to 1')
         check(self.ipc >= 1, f'ipc={self.ipc} is too small', 'choose at least 1 image per class')
         check(1 <= self.phases <= 1000, f'phases={self.phases} is out of range', 'choose 1 to 1,000 phases')
@@ -202,6 +199,12 @@ class CCFS(Method):
             net = yield from selection.train_filter(j)
             yield selection.finish_phase(j, net)
         if not any(selection.per_phase): yield Event(1, 1, note='alpha leaves no real images to choose')
+        return selection.mixed_set()
+
+    def unfinished(self, state, small, teacher, real, difficulty):
+        "The distilled images and what the phases so far have chosen, from a halted run's `state` and its inputs"
+        selection = Selection(self, small, teacher, real, difficulty, state)
+        check(len(selection.phases) > 0, 'no image was chosen yet', 'carry the run on')
         return selection.mixed_set()
 
 # %% ../../nbs/methods/22_ccfs.ipynb #af9fa3ea

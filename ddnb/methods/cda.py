@@ -134,6 +134,8 @@ class CDA(Method):
         'imagenet-1k': dict(ipc=50, steps=4000, lr=.25, bn_weight=.01, jitter=32),
         'imagenet-21k': dict(ipc=20, steps=2000, lr=.05, bn_weight=.25, jitter=32)}
 
+    choices = dict(precision=('float32', 'bf16'))
+
     def __post_init__(self):
         super().__post_init__()
         check(self.ipc >= 1, f'ipc={self.ipc} is too small', 'recover at least 1 image per class')
@@ -142,8 +144,6 @@ class CDA(Method):
         check(self.jitter >= 0, f'jitter={self.jitter} is negative', 'give a number of pixels, 0 or more')
         check(self.lr > 0, f'lr={self.lr} moves nothing', 'give a positive number')
         check(self.bn_weight >= 0, f'bn_weight={self.bn_weight} is negative', 'give a weight, 0 or more')
-        check(self.precision in ('float32', 'bf16'), f'precision={self.precision!r} is unknown',
-              "use 'float32' or 'bf16'")
         check(callable(self.schedule), f'schedule={self.schedule!r} is not a schedule',
               'use cosine(), constant(), linear(), step(), reverse(…) or a function of progress: (lower, upper)')
 
@@ -173,6 +173,17 @@ def stream(self: CDA, teacher, state, only=slice(None)):
     return join_blocks(chosen, pieces, teacher, self)
 
 # %% ../../nbs/methods/10_cda.ipynb #30b72df2
+@patch
+def unfinished(self: CDA, state: dict, teacher):
+    "The blocks that are recovered and the present one as it is, from a halted run's `state` and its `teacher`"
+    pieces = dict(state.get('pieces', {}))
+    every = blocks(len(teacher.classes), self.ipc, self.batch)
+    present = next((block for block in every if block.name not in pieces), None)
+    if 'x' in state and present: pieces[present.name] = teacher.space.back(state['x'].cpu()).clamp(0, 1)
+    chosen = [block for block in every if block.name in pieces]
+    check(len(chosen) > 0, 'no image was begun yet', 'carry the run on')
+    return join_blocks(chosen, pieces, teacher, self)
+
 @patch
 def _recover(self: CDA, block: Block, teacher: Teacher, match: BatchNormMatch, state: dict):
     "Recover one block, from where `state` stands: yields its events; its images become a piece"

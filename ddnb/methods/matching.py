@@ -119,13 +119,12 @@ class Base(Method):
     protocol = 'dsa'           # its recipe teaches networks the images
     learns_rate = False        # does a step size come with the images?
     soft = False               # do soft labels come with the images?
+    choices = dict(init=('real', 'noise'), space=tuple(SPACES))
 
     def __post_init__(self):
         super().__post_init__()
         for name in ('ipc', 'steps', 'lr', 'real_batch'): self._check_positive(name)
         check(0 <= self.momentum < 1, f'momentum={self.momentum}', 'give 0 or more, below 1')
-        check(self.init in ('real', 'noise'), f'init={self.init!r} is unknown', "use 'real' or 'noise'")
-        check(self.space in SPACES, f'space={self.space!r} is unknown', f'use one of {SPACES}')
 
     def _check_positive(self, name):
         value = getattr(self, name)
@@ -216,6 +215,20 @@ def result(self: Base, stage: Stage, state: dict, **learned) -> StageImages:
     "What `learn` returns: the images in `state` of the `stage`, with what was `learned` (rate, soft_labels)"
     images = self.colours(stage, state['z']).unflatten(0, (stage.classes, -1)).cpu()
     return StageImages(images, **learned)
+
+@patch
+def so_far(self: Base, stage: Stage, state: dict) -> StageImages:
+    "The images of a `stage` that a halted run has in its `state`, without soft labels, which come at the end"
+    check('z' in state, 'no image was begun yet', 'carry the run on')
+    check(not getattr(self, 'soft', False), 'soft labels are made at the end', 'carry the run on')
+    rate = dict(rate=float(state['step_size'])) if self.learns_rate else {}
+    return self.result(stage, state_to(state, stage.device), **rate)
+
+@patch
+def unfinished(self: Base, state: dict, real, **_): # further inputs are not needed
+    "The images as they are, from a halted run's `state` and its `real` data"
+    stage = self.prepare(real, pieces=state['pieces'])
+    return staged_set([self.so_far(stage, state)], real, self, self)
 
 def state_to(state: dict, device) -> dict: # a (nested) state
     "The state with its tensors moved to the device, in place"

@@ -95,6 +95,19 @@ def stream(self: PDD, real, experts, earlier, forgetting, state):
     stages = [_stored(state, i) for i in range(plan.last)]
     return staged_set(stages, real, self.base, self, **plan.shares())
 
+@patch
+def unfinished(self: PDD, state: dict, **inputs): # the run's inputs by name
+    "The stages that are learned, and the present one as it is, from a halted run's `state`"
+    plan = StagePlan(self, **inputs)
+    stages = [_stored(state, i) for i in range(plan.last) if f'stage-{i + 1}' in state['pieces']]
+    present = state.get('stage', {})
+    if 'z' in present and len(stages) < plan.last:
+        stage = plan.stage(len(stages), state['pieces'])
+        stages.append(plan.base(len(stages)).so_far(stage, present))
+    check(len(stages) > 0, 'no image of the first stage was begun yet', 'carry the run on')
+    shares = {name: values[:len(stages)] for name, values in plan.shares().items()}
+    return staged_set(stages, inputs['real'], self.base, self, **shares)
+
 def _store(state: dict, i: int, stage: StageImages):
     "Remember the images of stage i"
     state['pieces'][f'stage-{i + 1}'] = stage.images

@@ -207,6 +207,7 @@ class MTT(Base):
 
     protocol = 'mtt'
     learns_rate = True
+    choices = dict(Base.choices, gradient=tuple(GRADIENTS))
     presets = {
         'digits': dict(net='convnet3-w16', ipc=2, steps=150, lr=3., student_steps=10, expert_epochs=1, max_start=4,
                        step_size=.05, step_size_lr=1e-4, experts=4, expert_lr=.05, expert_batch=64),
@@ -230,7 +231,6 @@ class MTT(Base):
             self._check_positive(name)
         check(self.batch >= 0, f'batch={self.batch}', 'give 1 or more, or 0 for all images of a stage')
         check(self.step_size_lr >= 0, f'step_size_lr={self.step_size_lr}', 'give 0 or more')
-        check(self.gradient in GRADIENTS, f'gradient={self.gradient!r} is unknown', f'use one of {list(GRADIENTS)}')
 
     @property
     def trajectory_epochs(self) -> int:

@@ -217,7 +217,8 @@ def student(small,                # a DistilledSet or ImageSet
             device='cpu',         # where to train
             looks: int = 10,      # at the test accuracy, in each stage
             order: str = 'union', # one of ORDERS
-            rates=()              # learning rates by stage, or none
+            rates=(),             # learning rates by stage, or none
+            watch=None            # called after each step with the share of all steps that is done, in [0, 1]
             ) -> StudentResult:
     "Train one student on `small`, test it on `real.test`"
     model = make_net(net, len(real.classes), real.channels, real.size, seed=seed).to(device)
@@ -228,13 +229,15 @@ def student(small,                # a DistilledSet or ImageSet
     def look(earlier: int, epoch: int, net): # epochs of earlier stages, and of this one
         if epoch in when: curve[earlier + epoch] = accuracy(net, test, recipe.precision)
 
-    for k, (indices, rate) in enumerate(curriculum(small, order, rates)):
+    stages_shown = curriculum(small, order, rates)
+    for k, (indices, rate) in enumerate(stages_shown):
         this = replace(recipe, lr=rate or recipe.lr)
         data = examples(small.take(indices), real, device, this)
         earlier = k * recipe.epochs
         if k: state = dict(net=model.state_dict(), opt=state['opt'].state_dict()) # weights and momentum go on
         steps = train(model, data, this, state, (seed, k) if k else seed, label, plans, after=partial(look, earlier))
-        for _ in steps: pass
+        for event in steps:
+            if watch: watch((k + event.step / event.total) / len(stages_shown))
         stages.append(curve[earlier + recipe.epochs])
     return StudentResult(stages[-1], max(curve.values()), curve, stages)
 
@@ -501,15 +504,17 @@ def _jobs(protocols: list, nets: list, sets: dict, real: RealData, seed, repeats
     return jobs
 
 # %% ../../nbs/train/03_evaluate.ipynb #bb946f51
-def _run_job(job: _Job, real: RealData, teacher: Teacher | None, seed: int, stats: str, device, bar) -> Row:
+def _run_job(job: _Job, real: RealData, teacher: Teacher | None, seed: int, stats: str, device, bar,
+             watch: Callable) -> Row: # called with the share of the job that is done, in [0, 1]
     "Train the students of a job, one for each repeat"
     began = time.monotonic()
     recipe, rates = job.protocol.for_set(job.sets[0], job.net)
     label = teach(teacher, recipe, stats) if recipe.labels == 'teacher' else None
     results = []
     for r, s in enumerate(job.sets):
+        def look(share: float, r=r): watch((r + share) / len(job.sets))
         results.append(student(s, real, job.net, recipe, seed + r, label, device=device,
-                               order=job.protocol.order, rates=rates))
+                               order=job.protocol.order, rates=rates, watch=look))
         bar.update()
     first = job.sets[0]
     return make_row(job.protocol, job.net, results, name=job.name, ipc=len(first) / len(real.classes),
@@ -528,11 +533,14 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
              hard: bool = True,        # add protocol 'hard' beside one with soft labels
              stats: str = 'running',   # BatchNorm of the teacher: 'running' or 'batch' statistics
              device: str = 'auto',     # 'auto', 'cpu' or 'cuda'
-             progress: bool = False    # show a progress bar
+             progress: bool = False,   # show a progress bar
+             watch=None                # called after each step of a student, see below
              ) -> Scores:
     """Accuracy of students trained on small sets, under named protocols, beside random real images.
 
-    Mean ± standard deviation over repeats, after the last epoch. `real.train` among the sets shows what all reach."""
+    Mean ± standard deviation over repeats, after the last epoch. `real.train` among the sets shows what all reach.
+    `watch(share, name)` is called with the share of the work that is done, in [0, 1], and the name of the set at work;
+    what it raises ends the evaluation."""
     device = pick_device(device)
     _check_kinds(small, real, teacher)
     protocols = _protocols(protocol, real, hard)
@@ -550,7 +558,10 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
     jobs = _jobs(protocols, nets, sets, real, seed, repeats, control)
     if teacher is not None: teacher = teacher.to(device)
     with tqdm(total=len(jobs) * repeats, disable=not progress, desc='students') as bar:
-        return Scores([_run_job(job, real, teacher, seed, stats, device, bar) for job in jobs])
+        def look(i: int, share: float): # of job i
+            if watch: watch((i + share) / len(jobs), jobs[i].name)
+        return Scores([_run_job(job, real, teacher, seed, stats, device, bar, partial(look, i))
+                       for i, job in enumerate(jobs)])
 
 # %% ../../nbs/train/03_evaluate.ipynb #ff562b11
 def hlr(real_hard: float, set_hard: float) -> float: # accuracies of the whole data and of the set, with hard labels

@@ -32,7 +32,7 @@ from ddnb.core.basics import (
     to_unit,
     write_json,
 )
-from ..core.config import Input, check_types, known, register
+from ..core.config import Input, check_choices, check_types, known, register
 from ..core.run import Event, Method, versions
 from ..data.dsa import STRATEGIES, DSAParams, draw_dsa, strategy
 from ..data.images import ImageSet, check_classes, result_of
@@ -80,9 +80,7 @@ class Recipe:
 
     def __post_init__(self):
         check_types(self)
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            check(value in choices, f'{name}={value!r} is unknown', f'choose one of {list(choices)}')
+        check_choices(self, _CHOICES)
         check(self.epochs >= 1, f'epochs={self.epochs}', 'train for at least 1 epoch')
         check(self.batch >= 2, f'batch={self.batch}', 'give batches of at least 2')
         check(not self.dsa or self.labels != 'teacher', 'a teacher can not label what siamese augmentation shows',
