@@ -1504,12 +1504,14 @@ def browse(folder: str = '') -> dict: # '' is the working directory
 # %% ../../nbs/view/21_studio.ipynb #d5f02097
 class Studio(Front):
     "From data to a judged set with a mouse. Runs go to `folder`, as the library's do where none is given."
+    app = 'studio'
+
     def __init__(self, folder=None, # of runs and teachers
                  data: str = 'digits'): # loaded first
         self.desk = Desk(folder)
         self.feeds = {}      # run → `Feed` of those in view
         self._said = {}      # name of a fact → its JSON text, as it was said last
-        super().__init__(app='studio')
+        super().__init__()
         self.desk.changed = self.wake
         self.desk.do('data', value=data)
 
