@@ -31,7 +31,7 @@ function setOptions(select, pairs) { // [[value, words]]
 
 const inFocus = element => element.getRootNode().activeElement === element;
 
-async function copyText(text) {
+async function copyWords(text) {
   try { await navigator.clipboard.writeText(text); } catch {
     const area = h('textarea', { 'aria-hidden': 'true', style: 'position:fixed;opacity:0' }, text);
     document.body.append(area);
@@ -43,7 +43,7 @@ async function copyText(text) {
 
 function copyButton(text) { // text: a function that gives it
   const b = button('Copy', 'Copy to the clipboard', async () => {
-    await copyText(text());
+    await copyWords(text());
     say(b, 'Copied');
     setTimeout(() => say(b, 'Copy'), 1500);
   }, { class: 'plain' });
