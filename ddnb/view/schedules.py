@@ -4,25 +4,23 @@
 
 # %% auto #0
 __all__ = ['END', 'MOST_IMAGES', 'MOST_PIXELS', 'Table', 'expression', 'schedule_json', 'schedule_from', 'schedule_kinds',
-           'ScheduleControls', 'SchedulePanel']
+           'SchedulePanel']
 
 # %% ../../nbs/view/13_schedules.ipynb #95ecd9ae
 import inspect
 import io
 from dataclasses import dataclass
 
-import ipywidgets as W
 import numpy as np
 from PIL import Image
 
-from ..core.basics import check, escape, patch, tiles
+from ..core.basics import check, patch, tiles
 from ..core.config import registered
 from ..core.run import Run
 from ..data.load import load
 from ..data.views import Reversed, Schedule, bounds, constant, cosine, reverse
+from .feed import RunView
 from .front import Front
-from .panel import RunView
-from .parts import button, html, row
 from .recovery import schedule_of
 
 # %% ../../nbs/view/13_schedules.ipynb #3bdce3d8
@@ -91,46 +89,6 @@ def schedule_kinds() -> dict:
         schedule = make()
         return isinstance(schedule, Schedule) and schedule.kind == name
     return {name: make for name, make in registered('schedule').items() if fits(name, make)}
-
-# %% ../../nbs/view/13_schedules.ipynb #650cb5ed
-class ScheduleControls:
-    "Kind, milestone and bounds of one schedule, with a reset"
-    def __init__(self, start,    # a Schedule or Reversed
-                 changed,        # called without arguments when a slider moves
-                 colour: str,    # of the title
-                 title: str):
-        self.start, self.colour = start, colour
-        look = dict(layout=W.Layout(width='330px'), style=dict(description_width='70px'))
-        self.kind = W.Dropdown(options=list(schedule_kinds()), description='schedule', **look)
-        self.back = W.Checkbox(description='run backwards', indent=False, layout=W.Layout(width='130px'))
-        self.milestone = W.FloatSlider(
-            1., min=0., max=1., step=.01, description='milestone', readout_format='.2f',
-            tooltip='Share of the run after which the lower bound stays', **look)
-        self.bounds = W.FloatRangeSlider(
-            value=(.08, 1.), min=.01, max=1., step=.01, description='crop area', readout_format='.2f', **look)
-        head = html(f'<b style="color:{colour}">{escape(title)}</b>')
-        reset = button('↺ reset', 'Back to where it began', self.reset)
-        self.box = W.VBox([head, self.kind, self.milestone, self.bounds, row(self.back, reset)])
-        self.reset()
-        for w in (self.kind, self.back, self.milestone, self.bounds): w.observe(lambda _: changed(), 'value')
-
-    def reset(self):
-        "Back to where it began"
-        reversed_ = isinstance(self.start, Reversed)
-        s = self.start.schedule if reversed_ else self.start
-        self.kind.value = s.kind
-        self.milestone.value = 1. if s.kind == 'constant' else s.milestone
-        self.bounds.value = (s.lo, s.hi)
-        self.back.value = reversed_
-
-    @property
-    def schedule(self):
-        "The schedule that the controls say"
-        lo, hi = (round(v, 2) for v in self.bounds.value)
-        settings = dict(milestone=round(self.milestone.value, 2), lo=lo, hi=hi)
-        make = schedule_kinds()[self.kind.value]
-        schedule = make(**{name: settings[name] for name in inspect.signature(make).parameters})
-        return reverse(schedule) if self.back.value else schedule
 
 # %% ../../nbs/view/13_schedules.ipynb #e83b1284
 MOST_IMAGES = 200    # that can be chosen from

@@ -240,12 +240,14 @@ class StudioStatus {
     this.track = h('span', { class: 'track', role: 'progressbar', 'aria-label': 'progress' }, this.bar);
     this.left = h('span', { class: 'quiet' });
     this.cancel = button('Cancel', 'End this; what is done already stays', () => app.order('cancel'), { class: 'plain' });
-    this.element = h('div', { class: 'studio-status' }, this.words, this.button, this.track, this.left, this.cancel);
+    this.why = h('span', { class: 'quiet why' });
+    this.element = h('div', { class: 'studio-status' }, this.words, this.button, this.track, this.left, this.cancel, h('span', { class: 'space' }), this.why);
   }
 
-  update({ status, job, primary, at }) {
-    const error = status.kind === 'error', why = primary.why && !error && !status.words ? primary.why : '';
-    const said = [error ? `✕ ${status.words}` : status.words || why, status.remedy].filter(Boolean).join(': ');
+  update({ status, job, primary }) {
+    const error = status.kind === 'error';
+    const said = [error ? `✕ ${status.words}` : status.words, status.remedy].filter(Boolean).join(': ');
+    say(this.why, job ? '' : primary.why);
     say(this.words, job ? [job.words, job.note].filter(Boolean).join(': ') + ' …' : said);
     this.words.classList.toggle('error', error && !job);
     this.act = job ? null : status.button;
@@ -387,11 +389,13 @@ class StudioForm {
     this.preset = new StudioField({ words: 'preset', kind: 'choice', help: 'Settings that were published or tried for a data set' }, value => order('preset', { value }));
     this.why = h('p', { class: 'note quiet' });
     this.inputs = h('div');
+    this.seldom = h('div');
+    this.more = h('details', {}, h('summary', {}, 'more inputs'), this.seldom);
     this.room = h('div');
     this.whole = h('div', { class: 'field-error error', 'aria-live': 'polite' });
     this.element = h('section', {}, h('h4', {}, 'New run'),
-      h('div', { class: 'field' }, h('span', { class: 'field-name' }, 'method'), h('div', { class: 'methods' }, this.seg, this.others)),
-      this.about, this.preset.element, this.why, this.inputs, this.room, this.whole);
+      h('div', { class: 'methods' }, this.seg, this.others), this.about, this.preset.element, this.why, this.inputs,
+      this.room, this.more, this.whole);
   }
 
   update({ method }, form) {
@@ -409,11 +413,16 @@ class StudioForm {
       this.settings.put(method.values, method.problems);
     }
     say(this.why, method.why ? `This preset was ${method.why}.` : '');
-    keyed(this.inputs, method.inputs, i => `${method.name}.${i.name}`, i => this.makeInput(i), (child, i) => {
-      if (i.kind === 'choice') child.options(i.choices);
-      child.put(i.value);
-      child.complain(method.problems[i.name] ?? '');
-    });
+    const seldom = method.inputs.filter(i => !i.first);
+    for (const [place, inputs] of [[this.inputs, method.inputs.filter(i => i.first)], [this.seldom, seldom]]) {
+      keyed(place, inputs, i => `${method.name}.${i.name}`, i => this.makeInput(i), (child, i) => {
+        if (i.kind === 'choice') child.options(i.choices);
+        child.put(i.value);
+        child.complain(method.problems[i.name] ?? '');
+      });
+    }
+    show(this.more, seldom.length > 0);
+    if (seldom.some(i => method.problems[i.name])) this.more.open = true;
     say(this.whole, method.problems[''] ? `✕ ${method.problems['']}` : '');
   }
 
@@ -464,7 +473,8 @@ class StudioRuns {
       words.classList.toggle('error', r.state === 'failed');
       say(score, r.score === null ? '' : percent(r.score) + (r.spread ? ` ± ${(100 * r.spread).toFixed(1)}` : ''));
       say(gap, r.gap === null ? '' : `${points(r.gap)} to real`);
-      gap.classList.toggle('up', r.gap >= 0);
+      gap.classList.toggle('up', r.clear && r.gap >= 0);
+      gap.title = r.gap !== null && !r.clear ? 'within the spread of the students: it says nothing yet' : '';
       tick.checked = ticked.includes(r.name);
       element.classList.toggle('on', on);
       if (on) open.setAttribute('aria-current', 'true'); else open.removeAttribute('aria-current');
@@ -576,7 +586,8 @@ class StudioScores {
       say(mean, score(r));
       say(control, r.control ? score({ ...r.control, repeats: r.repeats }) : '–');
       say(gap, r.gap === null ? '–' : points(r.gap));
-      gap.classList.toggle('up', r.gap >= 0);
+      gap.classList.toggle('up', r.clear && r.gap >= 0);
+      gap.title = r.gap !== null && !r.clear ? 'within the spread of the students: it says nothing yet' : '';
       const layout = JSON.stringify([r.mean, r.std, r.control, from]);
       if (picture.dataset.layout === layout) return;
       picture.dataset.layout = layout;

@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['SIZES', 'LOOKED_AT', 'FILES', 'SUMMARIES', 'STEPS', 'FIRST_METHODS', 'DOWNLOAD_HOST', 'UNKNOWN_DATA', 'NOTHING',
-           'SETS', 'OWN', 'SILENT', 'SATURATED', 'ORDERS', 'LOOKING', 'ORDER_STEPS', 'ELSEWHERE', 'HINTS', 'SET_HELP',
-           'EXPORT_WORDS', 'CLASSES_A_PAGE', 'IMAGES_A_CLASS', 'LARGEST_THUMBNAIL', 'Survey', 'survey', 'picture_files',
-           'holds_classes', 'nearby_folders', 'Entry', 'History', 'read_entry', 'run_folders', 'Cancelled', 'Job',
-           'Button', 'Trouble', 'methods', 'Desk', 'online', 'zipped', 'load_code', 'arguments_code', 'finished_code',
-           'browse', 'Studio']
+           'SETS', 'OWN', 'SILENT', 'SATURATED', 'ORDERS', 'LOOKING', 'ORDER_STEPS', 'ELSEWHERE', 'HINTS', 'SELDOM',
+           'SET_HELP', 'EXPORT_WORDS', 'CLASSES_A_PAGE', 'IMAGES_A_CLASS', 'LARGEST_THUMBNAIL', 'Survey', 'survey',
+           'picture_files', 'holds_classes', 'nearby_folders', 'Entry', 'History', 'read_entry', 'run_folders',
+           'Cancelled', 'Job', 'Button', 'Trouble', 'methods', 'Desk', 'online', 'zipped', 'load_code',
+           'arguments_code', 'finished_code', 'browse', 'Studio']
 
-# %% ../../nbs/view/21_studio.ipynb #dd7f2596
+# %% ../../nbs/view/21_studio.ipynb #e851d0c6
 import atexit
+import copy
 import dataclasses
 import io
 import json
@@ -38,8 +39,9 @@ from ..data.load import PICTURES, RealData, load, reload
 from ..methods import ccfs, cda, pdd  # noqa: F401  their methods are listed
 from ..methods.difficulty import TrainingLog, one_pass, published
 from ..methods.matching import Base
-from ..train.evaluate import CONTROL, Scores, control_of, evaluate, protocol
+from ..train.evaluate import CONTROL, Scores, control_of, difference, evaluate, protocol
 from ..train.train import SQUEEZE, Squeeze, Teacher, check_teacher, family, squeeze
+from . import recovery, selection, stages, teacher  # noqa: F401  their feeds are for their methods
 from .feed import feed_of
 from ddnb.view.form import (
     base_class,
@@ -660,8 +662,8 @@ def _look_for_problems(self: Desk) -> dict:
         return {field_at_fault(e, fields): words_of(e)}
     return {}
 
-# %% ../../nbs/view/21_studio.ipynb #f5940513
-NOTHING = dict(small='none: real images only', earlier='none: begin with the first stage')
+# %% ../../nbs/view/21_studio.ipynb #02e83378
+NOTHING = dict(small='real images only', earlier='the first stage')
 SETS = tuple(NOTHING)        # inputs that are a set of the folder
 OWN = "each filter's own"    # a difficulty
 SILENT = ('teacher', 'real', 'forgetting') # inputs that nobody is asked for
@@ -1324,7 +1326,7 @@ def _status_json(self: Desk) -> dict:
     mend = self.mend and dataclasses.asdict(self.mend)
     return dict(kind='note', words=self.note, remedy='', section='', button=mend)
 
-# %% ../../nbs/view/21_studio.ipynb #8b958fa8
+# %% ../../nbs/view/21_studio.ipynb #5fb10680
 @patch
 def _data_json(self: Desk) -> dict:
     "Data to choose from, and what is loaded"
@@ -1361,7 +1363,7 @@ def _method_json(self: Desk) -> dict:
     inputs = [self._input_json(name) for name in cls.inputs() if name not in SILENT]
     return dict(name=self.kind, about=HINTS.get(self.kind, ' '.join(first_line.split())), choices=list(methods()),
                 main=[name for name, c in methods().items() if c in registered('method').values()], preset=at,
-                why=suits, values=values, problems=self.wrong_settings(), inputs=inputs)
+                why=suits, values=copy.deepcopy(values), problems=self.wrong_settings(), inputs=inputs)
 
 HINTS = dict(
     CDA='Recovers images from the teacher.',
@@ -1371,23 +1373,26 @@ HINTS = dict(
 @patch
 def _input_json(self: Desk, name: str) -> dict:
     "An input that is chosen"
-    words = dict(small='begins with', earlier='goes on from', difficulty='difficulty').get(name, name)
+    words = dict(small='begins with', earlier='begins after', difficulty='difficulty').get(name, name)
     value = self.inputs.get(name)
     if name in SETS:
         choices = [['', NOTHING[name]], *([run, run] for run in self.sets(name))]
-        return dict(name=name, words=words, kind='choice', value=value or '', choices=choices, help=SET_HELP[name])
+        return dict(name=name, words=words, kind='choice', value=value or '', choices=choices, help=SET_HELP[name],
+                    first=name == 'small')
     if name == 'difficulty':
         choices = [[score, score] for score in [*registered('score'), OWN]]
-        return dict(name=name, words=words, kind='suggest', value=value or OWN, choices=choices,
+        return dict(name=name, words=words, kind='suggest', value=value or OWN, choices=choices, first=True,
                     help='how hard each real image is; or the path of a published file')
     known = registered('input').get(name)
     help = known.help if known else 'nobody has said how this is read'
-    return dict(name=name, words=words, kind='folder', value=value or '', choices=[], help=help)
+    return dict(name=name, words=words, kind='folder', value=value or '', choices=[], help=help,
+                first=name not in SELDOM)
 
+SELDOM = ('experts',) # inputs that are asked for among the advanced settings
 SET_HELP = dict(small='the distilled set that real images are added to',
                 earlier='the stages that are learned already')
 
-# %% ../../nbs/view/21_studio.ipynb #7e93cf26
+# %% ../../nbs/view/21_studio.ipynb #6339a49c
 @patch
 def _runs_json(self: Desk) -> list:
     "The history, newest last"
@@ -1401,12 +1406,11 @@ def _run_json(self: Desk, entry: Entry) -> dict:
     step, total = entry.status.get('step'), entry.status.get('total')
     if live and live.last: step, total = live.last.step, live.last.total
     row = entry.headline
-    control = row and control_of(row, entry.scores)
     return dict(name=entry.name, method=entry.kind, teacher=entry.is_teacher, words=entry.words, state=state,
                 elsewhere=entry.status.get('pid') if elsewhere else None, step=step, total=total,
                 share=step / total if step and total else None, left=_seconds_left(live) if live else None,
                 score=row and _round(row.mean), spread=row and row.repeats > 1 and _round(row.std) or None,
-                gap=_round(row.mean - control.mean) if control else None,
+                **_gap(row, entry.scores),
                 accuracy=_saved_accuracy(entry) if entry.is_teacher else None,
                 warning=self._warnings.get(entry.name, ''), current=entry.name == self.teacher_name)
 
@@ -1416,7 +1420,17 @@ def _saved_accuracy(entry: Entry) -> float | None:
     accuracy = read_json(path).get('accuracy') if path.exists() else None
     return None if accuracy is None or math.isnan(accuracy) else _round(accuracy)
 
-def _round(x: float) -> float: return round(x, 4)
+def _round(x: float) -> float: return round(x, 6)
+
+def _gap(row, rows) -> dict: # a row or None; all that stand beside it
+    "How far a score is from its control, and whether that says something"
+    control = row and control_of(row, rows)
+    if not control: return dict(gap=None, clear=False)
+    clear = False
+    if min(row.repeats, control.repeats) > 1:
+        distance, noise = difference(row, control)
+        clear = abs(distance) > noise
+    return dict(gap=_round(row.mean - control.mean), clear=clear)
 
 def _seconds_left(run: Run) -> float | None:
     "Seconds until a run is done, by the pace of its latest records"
@@ -1438,7 +1452,7 @@ def _scores_json(self: Desk) -> list:
                             ipc=round(row.ipc, 1), protocol=row.protocol, net=row.net, repeats=row.repeats,
                             mean=_round(row.mean), std=_round(row.std),
                             control=control and dict(mean=_round(control.mean), std=_round(control.std)),
-                            gap=control and _round(row.mean - control.mean)))
+                            **_gap(row, entry.scores)))
     return out
 
 @patch
@@ -1468,8 +1482,8 @@ def _export_json(self: Desk) -> dict:
 
 EXPORT_WORDS = dict(imagefolder='PNG folders', tensors='tensors of DC and MTT', huggingface='Hugging Face')
 
-# %% ../../nbs/view/21_studio.ipynb #5da8bf6e
-CLASSES_A_PAGE, IMAGES_A_CLASS, LARGEST_THUMBNAIL = 10, 10, 96
+# %% ../../nbs/view/21_studio.ipynb #45b164cf
+CLASSES_A_PAGE, IMAGES_A_CLASS, LARGEST_THUMBNAIL = 10, 20, 96
 
 @patch
 def real_page(self: Desk, page: int = 0) -> tuple: # from 0

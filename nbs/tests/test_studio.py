@@ -33,10 +33,9 @@ from ddnb.view.form import (
     method_from,
     preset_for,
     problems,
-    schedule_from,
-    schedule_value,
     values_of,
 )
+from ddnb.view.schedules import schedule_from
 from ddnb.view.studio import Desk, Studio, browse, survey
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -165,9 +164,12 @@ def test_each_problem_stands_at_its_field_and_goes_when_it_is_right():
     assert 'schedule' in problems(CDA, dict(values, schedule=dict(kind='cosine', milestone=1, lo=2, hi=1)))
 
 
-def test_a_schedule_of_ones_own_is_no_schedule_of_sliders():
-    assert schedule_value(lambda p: (.5, 1.)) is None
-    with pytest.raises(InputError, match='there is no schedule'): schedule_from(dict(kind='zigzag'))
+def test_a_schedule_that_nobody_registered_is_refused():
+    values = dict(values_of(CDA()), schedule=dict(kind='zigzag', milestone=1, lo=.1, hi=1))
+    assert 'there is no schedule' in problems(CDA, values)['schedule']
+    own = values_of(CDA(schedule=lambda p: (.5, 1.)))
+    assert problems(CDA, json.loads(json.dumps(own))) == {} and len(own['schedule']['values']) == 101
+    with pytest.raises(InputError, match='no name'): code_of(CDA(schedule=lambda p: (.5, 1.)))
 
 
 @pytest.mark.parametrize('size, classes, preset', [
