@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['SUGGESTIONS', 'WORDS', 'FIRST', 'HIDDEN_IN_A_BASE', 'FEW', 'DEFAULTS', 'BENCHMARKS', 'field_kind', 'field_value',
            'base_value', 'values_of', 'preset_names', 'preset_method', 'form_of', 'read_field', 'base_from',
-           'base_class', 'method_from', 'field_at_fault', 'problems', 'words_of', 'nearest_preset_to', 'code_of',
-           'preset_data', 'preset_for']
+           'base_class', 'method_from', 'field_at_fault', 'problems', 'words_of', 'complaint', 'setting_words',
+           'nearest_preset_to', 'code_of', 'preset_data', 'preset_for']
 
 # %% ../../nbs/view/20_form.ipynb #468c56cd
 import dataclasses
@@ -57,7 +57,7 @@ def values_of(method) -> dict:
     return {f.name: field_value(field_kind(f, cls.choices), f, getattr(method, f.name))
             for f in dataclasses.fields(cls)}
 
-# %% ../../nbs/view/20_form.ipynb #05b8dd4e
+# %% ../../nbs/view/20_form.ipynb #26484442
 DEFAULTS = 'defaults' # the preset of a method that has none
 
 def preset_names(cls) -> list:
@@ -85,7 +85,7 @@ def form_of(cls, hidden: tuple = ()) -> dict: # a method's class; names of setti
 def _field(f, cls, docs: dict, value, few: bool) -> dict:
     "One field as JSON"
     kind = field_kind(f, cls.choices)
-    field = dict(name=f.name, words=WORDS.get(f.name, f.name.replace('_', ' ')), help=docs.get(f.name, ''), kind=kind,
+    field = dict(name=f.name, words=setting_words(f.name), help=docs.get(f.name, ''), kind=kind,
                  choices=[], value=field_value(kind, f, value), first=few or f.name in FIRST)
     if kind == 'choice': field['choices'] = list(cls.choices[f.name])
     if kind == 'suggest': field['choices'] = SUGGESTIONS[f.name]()
@@ -143,7 +143,7 @@ def field_at_fault(error: InputError, names) -> str: # names of fields
         if named: return named[0]
     return ''
 
-# %% ../../nbs/view/20_form.ipynb #a5f2a9d2
+# %% ../../nbs/view/20_form.ipynb #a666e385
 def problems(cls, values: dict) -> dict: # a method's class; name → setting, as JSON
     "Name of a field → what is wrong with it; of a base as 'base.steps'; '' for what is wrong with all of it"
     out, good = {}, {}
@@ -167,7 +167,7 @@ def _refused(cls, good: dict) -> dict: # settings that can be read
             return out
         except InputError as e:
             name = field_at_fault(e, list(good))
-            out[name] = words_of(e)
+            out[name] = complaint(e, name)
             if not name: return out
             del good[name]
     return out
@@ -175,6 +175,15 @@ def _refused(cls, good: dict) -> dict: # settings that can be read
 def words_of(error: InputError) -> str:
     "An error as one sentence"
     return f'{error.problem}: {error.remedy}'
+
+def complaint(error: InputError, name: str) -> str: # the field that it stands at
+    "An error beside its field, which needs no name there: '0 is too small' in place of 'ipc=0 is too small'"
+    return words_of(error).removeprefix(f'{name}=')
+
+def setting_words(name: str) -> str: # 'ipc', or 'base.lr' for a setting of a base
+    "What a person calls a setting"
+    *_, last = name.split('.')
+    return WORDS.get(last, last.replace('_', ' '))
 
 # %% ../../nbs/view/20_form.ipynb #a6a6cecf
 def nearest_preset_to(method) -> str:

@@ -31,21 +31,10 @@ function setOptions(select, pairs) { // [[value, words]]
 
 const inFocus = element => element.getRootNode().activeElement === element;
 
-async function copyText(text) {
-  try { await navigator.clipboard.writeText(text); } catch {
-    const area = h('textarea', { 'aria-hidden': 'true', style: 'position:fixed;opacity:0' }, text);
-    document.body.append(area);
-    area.select();
-    document.execCommand('copy');
-    area.remove();
-  }
-}
-
-function copyButton(text) { // text: a function that gives it
+function copyButton(element) { // whose text is copied
   const b = button('Copy', 'Copy to the clipboard', async () => {
-    await copyText(text());
-    say(b, 'Copied');
-    setTimeout(() => say(b, 'Copy'), 1500);
+    say(b, await copyText(element) ? 'Copied' : 'Marked: press Ctrl C');
+    setTimeout(() => say(b, 'Copy'), 2000);
   }, { class: 'plain' });
   return b;
 }
@@ -570,7 +559,7 @@ class StudioScores {
     const least = Math.min(1, ...scores.flatMap(r => [r.mean - r.std, r.control ? r.control.mean - r.control.std : 1]));
     const from = Math.max(0, Math.floor(least * 10) / 10);
     keyed(this.rows, scores, r => [r.run, r.set, r.protocol, r.net].join('|'), r => this.make(r), (child, r) => child.update(r, from, shown.includes(r.run)));
-    say(this.note, scores.length ? `Mean ± spread of the students after the last epoch. A gap says something where it is larger than both spreads. The scale goes from ${Math.round(100 * from)} to 100 %: a dot is the set, the upright line random real images.`
+    say(this.note, scores.length ? `Mean ± spread of the students after the last epoch; a gap counts where it is larger than both spreads. Scale ${Math.round(100 * from)} to 100 %, upright line: random real images.`
       : 'No set of this folder is judged yet. Students are trained on the set and, beside it, on as many random real images.');
   }
 
@@ -615,7 +604,7 @@ class StudioExport {
     this.folder = new StudioField({ words: 'folder', help: 'Empty: a free one beside the run' }, value => app.order('set_export', { field: 'folder', value }));
     this.write = button('', 'Write the set for other programs', () => app.order('export'), { class: 'plain' });
     this.path = h('a', { class: 'path' });
-    this.copy = copyButton(() => this.done.path);
+    this.copy = copyButton(this.path);
     this.zip = button('Download .zip', 'The exported folder as one file', () => this.download(), { class: 'plain' });
     this.result = h('div', { class: 'row', hidden: true }, h('span', { class: 'up' }, '✓ exported to'), this.path, this.copy, this.zip);
     this.element = h('div', {}, h('div', { class: 'bar' }, this.formats, this.folder.element, this.write),
@@ -638,7 +627,6 @@ class StudioExport {
     this.folder.complain(e.problems.folder ?? '');
     say(this.write, e.run && !e.why ? `Export ${e.run}` : 'Export');
     allow(this.write, !e.why && !job && !e.problems.folder, e.why || e.problems.folder || 'something is at work');
-    this.done = e.done;
     show(this.result, Boolean(e.done));
     if (!e.done) return;
     say(this.path, e.done.path);
@@ -650,7 +638,7 @@ class StudioCode {
   constructor(app) {
     this.text = h('code');
     this.title = h('span', { class: 'quiet' });
-    this.element = h('div', {}, h('div', { class: 'row' }, this.title, h('span', { class: 'space' }), copyButton(() => this.text.textContent)), h('pre', { tabindex: 0, 'aria-label': 'Python' }, this.text));
+    this.element = h('div', {}, h('div', { class: 'row' }, this.title, h('span', { class: 'space' }), copyButton(this.text)), h('pre', { tabindex: 0, 'aria-label': 'Python' }, this.text));
   }
 
   update({ code }) {
@@ -684,7 +672,12 @@ class StudioDrawer {
     }
   }
 
-  update(now) { for (const p of this.parts) p.part.update(now); }
+  update(now) {
+    for (const p of this.parts) p.part.update(now);
+    const done = now.export.done?.path ?? '', fresh = this.exported !== undefined && done && done !== this.exported;
+    this.exported = done;
+    if (fresh) this.open('export'); // where the link is
+  }
 }
 
 // ---- all of it -----------------------------------------------------------------------------------------------------

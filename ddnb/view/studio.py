@@ -10,7 +10,7 @@ __all__ = ['SIZES', 'LOOKED_AT', 'FILES', 'SUMMARIES', 'STEPS', 'FIRST_METHODS',
            'Cancelled', 'Job', 'Button', 'Trouble', 'methods', 'Desk', 'online', 'zipped', 'load_code',
            'arguments_code', 'finished_code', 'browse', 'Studio']
 
-# %% ../../nbs/view/21_studio.ipynb #e851d0c6
+# %% ../../nbs/view/21_studio.ipynb #0a46dc79
 import atexit
 import copy
 import dataclasses
@@ -47,12 +47,14 @@ from ddnb.view.form import (
     base_class,
     base_value,
     code_of,
+    complaint,
     field_at_fault,
     form_of,
     method_from,
     preset_for,
     preset_method,
     problems,
+    setting_words,
     values_of,
     words_of,
 )
@@ -581,7 +583,7 @@ def _new_name(self: Desk, kind: str) -> str:
     names = (f'{kind}-{i:03d}' for i in range(1, 10_000))
     return next(name for name in names if not (self.folder/name).exists())
 
-# %% ../../nbs/view/21_studio.ipynb #2937cf31
+# %% ../../nbs/view/21_studio.ipynb #ef6a05e5
 @patch
 def _choose_method(self: Desk, value: str):
     "Take a method, with the settings that it had before, or those of the preset that suits the data"
@@ -601,8 +603,8 @@ UNKNOWN_DATA = 16, 10 # size and classes that a preset is chosen by before there
 @patch
 def _choose_preset(self: Desk, value: str):
     "Take the settings of a preset"
-    self.values[self.kind] = values_of(preset_method(self.method_class, value))
-    self.presets[self.kind] = value
+    values = values_of(preset_method(self.method_class, value))
+    self.values[self.kind], self.presets[self.kind] = values, value
     self._share_follows()
 
 @patch
@@ -625,18 +627,26 @@ def _set_field(self: Desk, field: str, value): # 'steps', or 'base.steps' for on
 @patch
 def _share_follows(self: Desk):
     "No distilled set, no share of distilled images; and back"
-    values = self.values.get(self.kind, {})
-    if 'alpha' not in values or 'small' not in self.method_class.inputs(): return
-    if self.inputs['small'] is None: values['alpha'] = 0.
-    elif not values['alpha']: values['alpha'] = preset_method(self.method_class, self.presets[self.kind]).alpha
+    for kind, values in self.values.items():
+        cls = methods().get(kind)
+        if cls is None or 'alpha' not in values or 'small' not in cls.inputs(): continue
+        if self.inputs['small'] is None: values['alpha'] = 0.
+        elif not values['alpha']: values['alpha'] = preset_method(cls, self.presets[kind]).alpha
 
-# %% ../../nbs/view/21_studio.ipynb #3ed7857b
+# %% ../../nbs/view/21_studio.ipynb #9b76d164
 @patch
 def wrong_settings(self: Desk) -> dict:
     "Field → what is wrong with it"
     key = self._settings_key()
     if self._checked[0] != key: self._checked = key, self._look_for_problems()
     return self._checked[1]
+
+@patch
+def first_problem(self: Desk) -> str:
+    "What is wrong with the first setting that is not right, and which one that is; '' where all are"
+    for name, problem in self.wrong_settings().items():
+        return f'{setting_words(name)}: {problem}' if name else problem
+    return ''
 
 @patch
 def _settings_key(self: Desk) -> str:
@@ -659,7 +669,8 @@ def _look_for_problems(self: Desk) -> dict:
         self.method.check(**dict(dict.fromkeys(names), **at_hand))
     except InputError as e:
         if any(name in e.problem for name in later): return {}
-        return {field_at_fault(e, fields): words_of(e)}
+        name = field_at_fault(e, fields)
+        return {name: complaint(e, name)}
     return {}
 
 # %% ../../nbs/view/21_studio.ipynb #02e83378
@@ -754,15 +765,14 @@ class _WatchedLog(TrainingLog):
         self.job.tell(epoch / self.total, 'one more network is trained, to count how often each image is forgotten')
         super().__call__(epoch, *batch)
 
-# %% ../../nbs/view/21_studio.ipynb #451f63bd
+# %% ../../nbs/view/21_studio.ipynb #fd7ab737
 @patch
 def _start(self: Desk):
     "Start the method"
     self._need_data()
     self._refuse_second_run()
     if self.needs_teacher: check(self.teacher is not None, 'there is no teacher yet', 'train one, or take a saved one')
-    wrong = next(iter(self.wrong_settings().values()), None)
-    check(wrong is None, f'{wrong}', 'change that setting')
+    check(not self.wrong_settings(), self.first_problem(), 'change that setting')
     method, kind = self.method, self.kind
     def go(job):
         given = [self._input_value(name, method, job) for name in type(method).inputs()]
@@ -777,8 +787,7 @@ def _start(self: Desk):
 def _measure(self: Desk):
     "Time a few steps"
     self._need_data()
-    wrong = next(iter(self.wrong_settings().values()), None)
-    check(wrong is None, f'{wrong}', 'change that setting')
+    check(not self.wrong_settings(), self.first_problem(), 'change that setting')
     method, key = self.method, self._settings_key()
     def go(job):
         given = [self._input_value(name, method, job) for name in type(method).inputs()]
@@ -857,7 +866,7 @@ def _resume(self: Desk, run: str):
             self.say('')
     self.work(f'Resuming {run}', go, 'teacher' if entry.is_teacher else 'method')
 
-# %% ../../nbs/view/21_studio.ipynb #60d3fdee
+# %% ../../nbs/view/21_studio.ipynb #5e928572
 @patch
 def tick(self: Desk):
     "Look at the folder, and at runs that have ended since"
@@ -900,6 +909,9 @@ def _done(self: Desk, entry: Entry, run: Run):
         self.say(f'{entry.name} is right on {self.teacher.accuracy:.1%} of the test images. Choose a method and start.')
         return
     if self.at == 'method' and self.selected == entry.name: self.at = 'judge'
+    if self.sets('small') == [entry.name]: # the first there is
+        self.inputs['small'] = entry.name
+        self._share_follows()
     warning = self.warning(entry.name)
     self.say(warning or f'{entry.name} is done. Judge it beside random real images, or export it.')
 
@@ -1034,7 +1046,7 @@ def _score_words(rows, label: str) -> str:
     against = f' against {control.mean:.1%} for random real images' if control else ''
     return f'{row.mean:.1%}{spread}{against}'
 
-# %% ../../nbs/view/21_studio.ipynb #6e425ba3
+# %% ../../nbs/view/21_studio.ipynb #c60c3894
 @patch
 def free_folder(self: Desk, name: str) -> Path: # of a run
     "Where the next export of a run goes"
@@ -1075,6 +1087,7 @@ def _export(self: Desk):
         if not (folder/'README.md').exists(): write_text(folder/'README.md', card(small)) # how it was made
         with self.lock:
             self.exported, self.export['folder'] = folder, ''
+            self.at = 'method'
             self.say(f'{self._set_name(name, small)} is exported to {here(folder)}.')
     self.work(f'Exporting {name}', go, 'export')
 
@@ -1256,7 +1269,7 @@ def _teacher_fact(self: Desk) -> str:
 def _accuracy_words(teacher: Teacher) -> str:
     return '' if math.isnan(teacher.accuracy) else f'{100 * teacher.accuracy:.1f} %'
 
-# %% ../../nbs/view/21_studio.ipynb #9b046b03
+# %% ../../nbs/view/21_studio.ipynb #d3d246e6
 @patch
 def _primary_json(self: Desk) -> dict:
     "The next step: its words, its order, and why it can't be taken now"
@@ -1276,7 +1289,7 @@ def _next_step(self: Desk) -> tuple: # words, order, facts, why not
     busy = self.at_work()
     if self.needs_teacher and self.teacher is None or self.at == 'teacher' and self.teacher is None:
         return self._next_teacher(busy)
-    why = f'{busy} is at work: stop it, or wait until it is done' if busy else _first(self.wrong_settings())
+    why = f'{busy} is at work: stop it, or wait until it is done' if busy else self.first_problem()
     return f'Start {self.kind}', 'start', {}, why
 
 @patch
@@ -1392,7 +1405,7 @@ SELDOM = ('experts',) # inputs that are asked for among the advanced settings
 SET_HELP = dict(small='the distilled set that real images are added to',
                 earlier='the stages that are learned already')
 
-# %% ../../nbs/view/21_studio.ipynb #6339a49c
+# %% ../../nbs/view/21_studio.ipynb #765f35ff
 @patch
 def _runs_json(self: Desk) -> list:
     "The history, newest last"
@@ -1409,7 +1422,7 @@ def _run_json(self: Desk, entry: Entry) -> dict:
     return dict(name=entry.name, method=entry.kind, teacher=entry.is_teacher, words=entry.words, state=state,
                 elsewhere=entry.status.get('pid') if elsewhere else None, step=step, total=total,
                 share=step / total if step and total else None, left=_seconds_left(live) if live else None,
-                score=row and _round(row.mean), spread=row and row.repeats > 1 and _round(row.std) or None,
+                score=row and row.mean, spread=row and row.repeats > 1 and row.std or None,
                 **_gap(row, entry.scores),
                 accuracy=_saved_accuracy(entry) if entry.is_teacher else None,
                 warning=self._warnings.get(entry.name, ''), current=entry.name == self.teacher_name)
@@ -1418,9 +1431,7 @@ def _saved_accuracy(entry: Entry) -> float | None:
     "What a finished teacher has reached"
     path = entry.folder/'result'/'teacher.json'
     accuracy = read_json(path).get('accuracy') if path.exists() else None
-    return None if accuracy is None or math.isnan(accuracy) else _round(accuracy)
-
-def _round(x: float) -> float: return round(x, 6)
+    return None if accuracy is None or math.isnan(accuracy) else accuracy
 
 def _gap(row, rows) -> dict: # a row or None; all that stand beside it
     "How far a score is from its control, and whether that says something"
@@ -1430,7 +1441,7 @@ def _gap(row, rows) -> dict: # a row or None; all that stand beside it
     if min(row.repeats, control.repeats) > 1:
         distance, noise = difference(row, control)
         clear = abs(distance) > noise
-    return dict(gap=_round(row.mean - control.mean), clear=clear)
+    return dict(gap=row.mean - control.mean, clear=clear)
 
 def _seconds_left(run: Run) -> float | None:
     "Seconds until a run is done, by the pace of its latest records"
@@ -1450,8 +1461,8 @@ def _scores_json(self: Desk) -> list:
             control = control_of(row, entry.scores)
             out.append(dict(run=entry.name, set=row.name, unfinished=row.name.endswith('(unfinished)'),
                             ipc=round(row.ipc, 1), protocol=row.protocol, net=row.net, repeats=row.repeats,
-                            mean=_round(row.mean), std=_round(row.std),
-                            control=control and dict(mean=_round(control.mean), std=_round(control.std)),
+                            mean=row.mean, std=row.std,
+                            control=control and dict(mean=control.mean, std=control.std),
                             **_gap(row, entry.scores)))
     return out
 
@@ -1515,15 +1526,17 @@ def browse(folder: str = '') -> dict: # '' is the working directory
     near = [dict(name=path.name, path=str(path), classes=holds_classes(path)) for path in nearby_folders()]
     return dict(path=str(place), parent=str(place.parent), classes=holds_classes(place), folders=inside, near=near)
 
-# %% ../../nbs/view/21_studio.ipynb #d5f02097
+# %% ../../nbs/view/21_studio.ipynb #b7f2ae49
 class Studio(Front):
     "From data to a judged set with a mouse. Runs go to `folder`, as the library's do where none is given."
+    app = 'studio'
+
     def __init__(self, folder=None, # of runs and teachers
                  data: str = 'digits'): # loaded first
         self.desk = Desk(folder)
         self.feeds = {}      # run → `Feed` of those in view
         self._said = {}      # name of a fact → its JSON text, as it was said last
-        super().__init__(app='studio')
+        super().__init__()
         self.desk.changed = self.wake
         self.desk.do('data', value=data)
 
