@@ -31,21 +31,10 @@ function setOptions(select, pairs) { // [[value, words]]
 
 const inFocus = element => element.getRootNode().activeElement === element;
 
-async function copyWords(text) {
-  try { await navigator.clipboard.writeText(text); } catch {
-    const area = h('textarea', { 'aria-hidden': 'true', style: 'position:fixed;opacity:0' }, text);
-    document.body.append(area);
-    area.select();
-    document.execCommand('copy');
-    area.remove();
-  }
-}
-
-function copyButton(text) { // text: a function that gives it
+function copyButton(element) { // whose text is copied
   const b = button('Copy', 'Copy to the clipboard', async () => {
-    await copyWords(text());
-    say(b, 'Copied');
-    setTimeout(() => say(b, 'Copy'), 1500);
+    say(b, await copyText(element) ? 'Copied' : 'Marked: press Ctrl C');
+    setTimeout(() => say(b, 'Copy'), 2000);
   }, { class: 'plain' });
   return b;
 }
@@ -240,12 +229,14 @@ class StudioStatus {
     this.track = h('span', { class: 'track', role: 'progressbar', 'aria-label': 'progress' }, this.bar);
     this.left = h('span', { class: 'quiet' });
     this.cancel = button('Cancel', 'End this; what is done already stays', () => app.order('cancel'), { class: 'plain' });
-    this.element = h('div', { class: 'studio-status' }, this.words, this.button, this.track, this.left, this.cancel);
+    this.why = h('span', { class: 'quiet why' });
+    this.element = h('div', { class: 'studio-status' }, this.words, this.button, this.track, this.left, this.cancel, h('span', { class: 'space' }), this.why);
   }
 
-  update({ status, job, primary, at }) {
-    const error = status.kind === 'error', why = primary.why && !error && !status.words ? primary.why : '';
-    const said = [error ? `✕ ${status.words}` : status.words || why, status.remedy].filter(Boolean).join(': ');
+  update({ status, job, primary }) {
+    const error = status.kind === 'error';
+    const said = [error ? `✕ ${status.words}` : status.words, status.remedy].filter(Boolean).join(': ');
+    say(this.why, job ? '' : primary.why);
     say(this.words, job ? [job.words, job.note].filter(Boolean).join(': ') + ' …' : said);
     this.words.classList.toggle('error', error && !job);
     this.act = job ? null : status.button;
@@ -387,11 +378,13 @@ class StudioForm {
     this.preset = new StudioField({ words: 'preset', kind: 'choice', help: 'Settings that were published or tried for a data set' }, value => order('preset', { value }));
     this.why = h('p', { class: 'note quiet' });
     this.inputs = h('div');
+    this.seldom = h('div');
+    this.more = h('details', {}, h('summary', {}, 'more inputs'), this.seldom);
     this.room = h('div');
     this.whole = h('div', { class: 'field-error error', 'aria-live': 'polite' });
     this.element = h('section', {}, h('h4', {}, 'New run'),
-      h('div', { class: 'field' }, h('span', { class: 'field-name' }, 'method'), h('div', { class: 'methods' }, this.seg, this.others)),
-      this.about, this.preset.element, this.why, this.inputs, this.room, this.whole);
+      h('div', { class: 'methods' }, this.seg, this.others), this.about, this.preset.element, this.why, this.inputs,
+      this.room, this.more, this.whole);
   }
 
   update({ method }, form) {
@@ -409,11 +402,16 @@ class StudioForm {
       this.settings.put(method.values, method.problems);
     }
     say(this.why, method.why ? `This preset was ${method.why}.` : '');
-    keyed(this.inputs, method.inputs, i => `${method.name}.${i.name}`, i => this.makeInput(i), (child, i) => {
-      if (i.kind === 'choice') child.options(i.choices);
-      child.put(i.value);
-      child.complain(method.problems[i.name] ?? '');
-    });
+    const seldom = method.inputs.filter(i => !i.first);
+    for (const [place, inputs] of [[this.inputs, method.inputs.filter(i => i.first)], [this.seldom, seldom]]) {
+      keyed(place, inputs, i => `${method.name}.${i.name}`, i => this.makeInput(i), (child, i) => {
+        if (i.kind === 'choice') child.options(i.choices);
+        child.put(i.value);
+        child.complain(method.problems[i.name] ?? '');
+      });
+    }
+    show(this.more, seldom.length > 0);
+    if (seldom.some(i => method.problems[i.name])) this.more.open = true;
     say(this.whole, method.problems[''] ? `✕ ${method.problems['']}` : '');
   }
 
@@ -464,7 +462,8 @@ class StudioRuns {
       words.classList.toggle('error', r.state === 'failed');
       say(score, r.score === null ? '' : percent(r.score) + (r.spread ? ` ± ${(100 * r.spread).toFixed(1)}` : ''));
       say(gap, r.gap === null ? '' : `${points(r.gap)} to real`);
-      gap.classList.toggle('up', r.gap >= 0);
+      gap.classList.toggle('up', r.clear && r.gap >= 0);
+      gap.title = r.gap !== null && !r.clear ? 'within the spread of the students: it says nothing yet' : '';
       tick.checked = ticked.includes(r.name);
       element.classList.toggle('on', on);
       if (on) open.setAttribute('aria-current', 'true'); else open.removeAttribute('aria-current');
@@ -560,7 +559,7 @@ class StudioScores {
     const least = Math.min(1, ...scores.flatMap(r => [r.mean - r.std, r.control ? r.control.mean - r.control.std : 1]));
     const from = Math.max(0, Math.floor(least * 10) / 10);
     keyed(this.rows, scores, r => [r.run, r.set, r.protocol, r.net].join('|'), r => this.make(r), (child, r) => child.update(r, from, shown.includes(r.run)));
-    say(this.note, scores.length ? `Mean ± spread of the students after the last epoch. A gap says something where it is larger than both spreads. The scale goes from ${Math.round(100 * from)} to 100 %: a dot is the set, the upright line random real images.`
+    say(this.note, scores.length ? `Mean ± spread of the students after the last epoch; a gap counts where it is larger than both spreads. Scale ${Math.round(100 * from)} to 100 %, upright line: random real images.`
       : 'No set of this folder is judged yet. Students are trained on the set and, beside it, on as many random real images.');
   }
 
@@ -576,7 +575,8 @@ class StudioScores {
       say(mean, score(r));
       say(control, r.control ? score({ ...r.control, repeats: r.repeats }) : '–');
       say(gap, r.gap === null ? '–' : points(r.gap));
-      gap.classList.toggle('up', r.gap >= 0);
+      gap.classList.toggle('up', r.clear && r.gap >= 0);
+      gap.title = r.gap !== null && !r.clear ? 'within the spread of the students: it says nothing yet' : '';
       const layout = JSON.stringify([r.mean, r.std, r.control, from]);
       if (picture.dataset.layout === layout) return;
       picture.dataset.layout = layout;
@@ -604,7 +604,7 @@ class StudioExport {
     this.folder = new StudioField({ words: 'folder', help: 'Empty: a free one beside the run' }, value => app.order('set_export', { field: 'folder', value }));
     this.write = button('', 'Write the set for other programs', () => app.order('export'), { class: 'plain' });
     this.path = h('a', { class: 'path' });
-    this.copy = copyButton(() => this.done.path);
+    this.copy = copyButton(this.path);
     this.zip = button('Download .zip', 'The exported folder as one file', () => this.download(), { class: 'plain' });
     this.result = h('div', { class: 'row', hidden: true }, h('span', { class: 'up' }, '✓ exported to'), this.path, this.copy, this.zip);
     this.element = h('div', {}, h('div', { class: 'bar' }, this.formats, this.folder.element, this.write),
@@ -627,7 +627,6 @@ class StudioExport {
     this.folder.complain(e.problems.folder ?? '');
     say(this.write, e.run && !e.why ? `Export ${e.run}` : 'Export');
     allow(this.write, !e.why && !job && !e.problems.folder, e.why || e.problems.folder || 'something is at work');
-    this.done = e.done;
     show(this.result, Boolean(e.done));
     if (!e.done) return;
     say(this.path, e.done.path);
@@ -639,7 +638,7 @@ class StudioCode {
   constructor(app) {
     this.text = h('code');
     this.title = h('span', { class: 'quiet' });
-    this.element = h('div', {}, h('div', { class: 'row' }, this.title, h('span', { class: 'space' }), copyButton(() => this.text.textContent)), h('pre', { tabindex: 0, 'aria-label': 'Python' }, this.text));
+    this.element = h('div', {}, h('div', { class: 'row' }, this.title, h('span', { class: 'space' }), copyButton(this.text)), h('pre', { tabindex: 0, 'aria-label': 'Python' }, this.text));
   }
 
   update({ code }) {
@@ -673,7 +672,12 @@ class StudioDrawer {
     }
   }
 
-  update(now) { for (const p of this.parts) p.part.update(now); }
+  update(now) {
+    for (const p of this.parts) p.part.update(now);
+    const done = now.export.done?.path ?? '', fresh = this.exported !== undefined && done && done !== this.exported;
+    this.exported = done;
+    if (fresh) this.open('export'); // where the link is
+  }
 }
 
 // ---- all of it -----------------------------------------------------------------------------------------------------

@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['SIZES', 'LOOKED_AT', 'FILES', 'SUMMARIES', 'STEPS', 'FIRST_METHODS', 'DOWNLOAD_HOST', 'UNKNOWN_DATA', 'NOTHING',
-           'SETS', 'OWN', 'SILENT', 'SATURATED', 'ORDERS', 'LOOKING', 'ORDER_STEPS', 'ELSEWHERE', 'HINTS', 'SET_HELP',
-           'EXPORT_WORDS', 'CLASSES_A_PAGE', 'IMAGES_A_CLASS', 'LARGEST_THUMBNAIL', 'Survey', 'survey', 'picture_files',
-           'holds_classes', 'nearby_folders', 'Entry', 'History', 'read_entry', 'run_folders', 'Cancelled', 'Job',
-           'Button', 'Trouble', 'methods', 'Desk', 'online', 'zipped', 'load_code', 'arguments_code', 'finished_code',
-           'browse', 'Studio']
+           'SETS', 'OWN', 'SILENT', 'SATURATED', 'ORDERS', 'LOOKING', 'ORDER_STEPS', 'ELSEWHERE', 'HINTS', 'SELDOM',
+           'SET_HELP', 'EXPORT_WORDS', 'CLASSES_A_PAGE', 'IMAGES_A_CLASS', 'LARGEST_THUMBNAIL', 'Survey', 'survey',
+           'picture_files', 'holds_classes', 'nearby_folders', 'Entry', 'History', 'read_entry', 'run_folders',
+           'Cancelled', 'Job', 'Button', 'Trouble', 'methods', 'Desk', 'online', 'zipped', 'load_code',
+           'arguments_code', 'finished_code', 'browse', 'Studio']
 
-# %% ../../nbs/view/21_studio.ipynb #dd7f2596
+# %% ../../nbs/view/21_studio.ipynb #0a46dc79
 import atexit
+import copy
 import dataclasses
 import io
 import json
@@ -38,19 +39,22 @@ from ..data.load import PICTURES, RealData, load, reload
 from ..methods import ccfs, cda, pdd  # noqa: F401  their methods are listed
 from ..methods.difficulty import TrainingLog, one_pass, published
 from ..methods.matching import Base
-from ..train.evaluate import CONTROL, Scores, control_of, evaluate, protocol
+from ..train.evaluate import CONTROL, Scores, control_of, difference, evaluate, protocol
 from ..train.train import SQUEEZE, Squeeze, Teacher, check_teacher, family, squeeze
+from . import recovery, selection, stages, teacher  # noqa: F401  their feeds are for their methods
 from .feed import feed_of
 from ddnb.view.form import (
     base_class,
     base_value,
     code_of,
+    complaint,
     field_at_fault,
     form_of,
     method_from,
     preset_for,
     preset_method,
     problems,
+    setting_words,
     values_of,
     words_of,
 )
@@ -579,7 +583,7 @@ def _new_name(self: Desk, kind: str) -> str:
     names = (f'{kind}-{i:03d}' for i in range(1, 10_000))
     return next(name for name in names if not (self.folder/name).exists())
 
-# %% ../../nbs/view/21_studio.ipynb #2937cf31
+# %% ../../nbs/view/21_studio.ipynb #ef6a05e5
 @patch
 def _choose_method(self: Desk, value: str):
     "Take a method, with the settings that it had before, or those of the preset that suits the data"
@@ -599,8 +603,8 @@ UNKNOWN_DATA = 16, 10 # size and classes that a preset is chosen by before there
 @patch
 def _choose_preset(self: Desk, value: str):
     "Take the settings of a preset"
-    self.values[self.kind] = values_of(preset_method(self.method_class, value))
-    self.presets[self.kind] = value
+    values = values_of(preset_method(self.method_class, value))
+    self.values[self.kind], self.presets[self.kind] = values, value
     self._share_follows()
 
 @patch
@@ -623,18 +627,26 @@ def _set_field(self: Desk, field: str, value): # 'steps', or 'base.steps' for on
 @patch
 def _share_follows(self: Desk):
     "No distilled set, no share of distilled images; and back"
-    values = self.values.get(self.kind, {})
-    if 'alpha' not in values or 'small' not in self.method_class.inputs(): return
-    if self.inputs['small'] is None: values['alpha'] = 0.
-    elif not values['alpha']: values['alpha'] = preset_method(self.method_class, self.presets[self.kind]).alpha
+    for kind, values in self.values.items():
+        cls = methods().get(kind)
+        if cls is None or 'alpha' not in values or 'small' not in cls.inputs(): continue
+        if self.inputs['small'] is None: values['alpha'] = 0.
+        elif not values['alpha']: values['alpha'] = preset_method(cls, self.presets[kind]).alpha
 
-# %% ../../nbs/view/21_studio.ipynb #3ed7857b
+# %% ../../nbs/view/21_studio.ipynb #9b76d164
 @patch
 def wrong_settings(self: Desk) -> dict:
     "Field → what is wrong with it"
     key = self._settings_key()
     if self._checked[0] != key: self._checked = key, self._look_for_problems()
     return self._checked[1]
+
+@patch
+def first_problem(self: Desk) -> str:
+    "What is wrong with the first setting that is not right, and which one that is; '' where all are"
+    for name, problem in self.wrong_settings().items():
+        return f'{setting_words(name)}: {problem}' if name else problem
+    return ''
 
 @patch
 def _settings_key(self: Desk) -> str:
@@ -657,11 +669,12 @@ def _look_for_problems(self: Desk) -> dict:
         self.method.check(**dict(dict.fromkeys(names), **at_hand))
     except InputError as e:
         if any(name in e.problem for name in later): return {}
-        return {field_at_fault(e, fields): words_of(e)}
+        name = field_at_fault(e, fields)
+        return {name: complaint(e, name)}
     return {}
 
-# %% ../../nbs/view/21_studio.ipynb #f5940513
-NOTHING = dict(small='none: real images only', earlier='none: begin with the first stage')
+# %% ../../nbs/view/21_studio.ipynb #02e83378
+NOTHING = dict(small='real images only', earlier='the first stage')
 SETS = tuple(NOTHING)        # inputs that are a set of the folder
 OWN = "each filter's own"    # a difficulty
 SILENT = ('teacher', 'real', 'forgetting') # inputs that nobody is asked for
@@ -752,15 +765,14 @@ class _WatchedLog(TrainingLog):
         self.job.tell(epoch / self.total, 'one more network is trained, to count how often each image is forgotten')
         super().__call__(epoch, *batch)
 
-# %% ../../nbs/view/21_studio.ipynb #451f63bd
+# %% ../../nbs/view/21_studio.ipynb #fd7ab737
 @patch
 def _start(self: Desk):
     "Start the method"
     self._need_data()
     self._refuse_second_run()
     if self.needs_teacher: check(self.teacher is not None, 'there is no teacher yet', 'train one, or take a saved one')
-    wrong = next(iter(self.wrong_settings().values()), None)
-    check(wrong is None, f'{wrong}', 'change that setting')
+    check(not self.wrong_settings(), self.first_problem(), 'change that setting')
     method, kind = self.method, self.kind
     def go(job):
         given = [self._input_value(name, method, job) for name in type(method).inputs()]
@@ -775,8 +787,7 @@ def _start(self: Desk):
 def _measure(self: Desk):
     "Time a few steps"
     self._need_data()
-    wrong = next(iter(self.wrong_settings().values()), None)
-    check(wrong is None, f'{wrong}', 'change that setting')
+    check(not self.wrong_settings(), self.first_problem(), 'change that setting')
     method, key = self.method, self._settings_key()
     def go(job):
         given = [self._input_value(name, method, job) for name in type(method).inputs()]
@@ -855,7 +866,7 @@ def _resume(self: Desk, run: str):
             self.say('')
     self.work(f'Resuming {run}', go, 'teacher' if entry.is_teacher else 'method')
 
-# %% ../../nbs/view/21_studio.ipynb #60d3fdee
+# %% ../../nbs/view/21_studio.ipynb #5e928572
 @patch
 def tick(self: Desk):
     "Look at the folder, and at runs that have ended since"
@@ -898,6 +909,9 @@ def _done(self: Desk, entry: Entry, run: Run):
         self.say(f'{entry.name} is right on {self.teacher.accuracy:.1%} of the test images. Choose a method and start.')
         return
     if self.at == 'method' and self.selected == entry.name: self.at = 'judge'
+    if self.sets('small') == [entry.name]: # the first there is
+        self.inputs['small'] = entry.name
+        self._share_follows()
     warning = self.warning(entry.name)
     self.say(warning or f'{entry.name} is done. Judge it beside random real images, or export it.')
 
@@ -1032,7 +1046,7 @@ def _score_words(rows, label: str) -> str:
     against = f' against {control.mean:.1%} for random real images' if control else ''
     return f'{row.mean:.1%}{spread}{against}'
 
-# %% ../../nbs/view/21_studio.ipynb #6e425ba3
+# %% ../../nbs/view/21_studio.ipynb #c60c3894
 @patch
 def free_folder(self: Desk, name: str) -> Path: # of a run
     "Where the next export of a run goes"
@@ -1073,6 +1087,7 @@ def _export(self: Desk):
         if not (folder/'README.md').exists(): write_text(folder/'README.md', card(small)) # how it was made
         with self.lock:
             self.exported, self.export['folder'] = folder, ''
+            self.at = 'method'
             self.say(f'{self._set_name(name, small)} is exported to {here(folder)}.')
     self.work(f'Exporting {name}', go, 'export')
 
@@ -1254,7 +1269,7 @@ def _teacher_fact(self: Desk) -> str:
 def _accuracy_words(teacher: Teacher) -> str:
     return '' if math.isnan(teacher.accuracy) else f'{100 * teacher.accuracy:.1f} %'
 
-# %% ../../nbs/view/21_studio.ipynb #9b046b03
+# %% ../../nbs/view/21_studio.ipynb #d3d246e6
 @patch
 def _primary_json(self: Desk) -> dict:
     "The next step: its words, its order, and why it can't be taken now"
@@ -1274,7 +1289,7 @@ def _next_step(self: Desk) -> tuple: # words, order, facts, why not
     busy = self.at_work()
     if self.needs_teacher and self.teacher is None or self.at == 'teacher' and self.teacher is None:
         return self._next_teacher(busy)
-    why = f'{busy} is at work: stop it, or wait until it is done' if busy else _first(self.wrong_settings())
+    why = f'{busy} is at work: stop it, or wait until it is done' if busy else self.first_problem()
     return f'Start {self.kind}', 'start', {}, why
 
 @patch
@@ -1324,7 +1339,7 @@ def _status_json(self: Desk) -> dict:
     mend = self.mend and dataclasses.asdict(self.mend)
     return dict(kind='note', words=self.note, remedy='', section='', button=mend)
 
-# %% ../../nbs/view/21_studio.ipynb #8b958fa8
+# %% ../../nbs/view/21_studio.ipynb #5fb10680
 @patch
 def _data_json(self: Desk) -> dict:
     "Data to choose from, and what is loaded"
@@ -1361,7 +1376,7 @@ def _method_json(self: Desk) -> dict:
     inputs = [self._input_json(name) for name in cls.inputs() if name not in SILENT]
     return dict(name=self.kind, about=HINTS.get(self.kind, ' '.join(first_line.split())), choices=list(methods()),
                 main=[name for name, c in methods().items() if c in registered('method').values()], preset=at,
-                why=suits, values=values, problems=self.wrong_settings(), inputs=inputs)
+                why=suits, values=copy.deepcopy(values), problems=self.wrong_settings(), inputs=inputs)
 
 HINTS = dict(
     CDA='Recovers images from the teacher.',
@@ -1371,23 +1386,26 @@ HINTS = dict(
 @patch
 def _input_json(self: Desk, name: str) -> dict:
     "An input that is chosen"
-    words = dict(small='begins with', earlier='goes on from', difficulty='difficulty').get(name, name)
+    words = dict(small='begins with', earlier='begins after', difficulty='difficulty').get(name, name)
     value = self.inputs.get(name)
     if name in SETS:
         choices = [['', NOTHING[name]], *([run, run] for run in self.sets(name))]
-        return dict(name=name, words=words, kind='choice', value=value or '', choices=choices, help=SET_HELP[name])
+        return dict(name=name, words=words, kind='choice', value=value or '', choices=choices, help=SET_HELP[name],
+                    first=name == 'small')
     if name == 'difficulty':
         choices = [[score, score] for score in [*registered('score'), OWN]]
-        return dict(name=name, words=words, kind='suggest', value=value or OWN, choices=choices,
+        return dict(name=name, words=words, kind='suggest', value=value or OWN, choices=choices, first=True,
                     help='how hard each real image is; or the path of a published file')
     known = registered('input').get(name)
     help = known.help if known else 'nobody has said how this is read'
-    return dict(name=name, words=words, kind='folder', value=value or '', choices=[], help=help)
+    return dict(name=name, words=words, kind='folder', value=value or '', choices=[], help=help,
+                first=name not in SELDOM)
 
+SELDOM = ('experts',) # inputs that are asked for among the advanced settings
 SET_HELP = dict(small='the distilled set that real images are added to',
                 earlier='the stages that are learned already')
 
-# %% ../../nbs/view/21_studio.ipynb #7e93cf26
+# %% ../../nbs/view/21_studio.ipynb #765f35ff
 @patch
 def _runs_json(self: Desk) -> list:
     "The history, newest last"
@@ -1401,12 +1419,11 @@ def _run_json(self: Desk, entry: Entry) -> dict:
     step, total = entry.status.get('step'), entry.status.get('total')
     if live and live.last: step, total = live.last.step, live.last.total
     row = entry.headline
-    control = row and control_of(row, entry.scores)
     return dict(name=entry.name, method=entry.kind, teacher=entry.is_teacher, words=entry.words, state=state,
                 elsewhere=entry.status.get('pid') if elsewhere else None, step=step, total=total,
                 share=step / total if step and total else None, left=_seconds_left(live) if live else None,
-                score=row and _round(row.mean), spread=row and row.repeats > 1 and _round(row.std) or None,
-                gap=_round(row.mean - control.mean) if control else None,
+                score=row and row.mean, spread=row and row.repeats > 1 and row.std or None,
+                **_gap(row, entry.scores),
                 accuracy=_saved_accuracy(entry) if entry.is_teacher else None,
                 warning=self._warnings.get(entry.name, ''), current=entry.name == self.teacher_name)
 
@@ -1414,9 +1431,17 @@ def _saved_accuracy(entry: Entry) -> float | None:
     "What a finished teacher has reached"
     path = entry.folder/'result'/'teacher.json'
     accuracy = read_json(path).get('accuracy') if path.exists() else None
-    return None if accuracy is None or math.isnan(accuracy) else _round(accuracy)
+    return None if accuracy is None or math.isnan(accuracy) else accuracy
 
-def _round(x: float) -> float: return round(x, 4)
+def _gap(row, rows) -> dict: # a row or None; all that stand beside it
+    "How far a score is from its control, and whether that says something"
+    control = row and control_of(row, rows)
+    if not control: return dict(gap=None, clear=False)
+    clear = False
+    if min(row.repeats, control.repeats) > 1:
+        distance, noise = difference(row, control)
+        clear = abs(distance) > noise
+    return dict(gap=row.mean - control.mean, clear=clear)
 
 def _seconds_left(run: Run) -> float | None:
     "Seconds until a run is done, by the pace of its latest records"
@@ -1436,9 +1461,9 @@ def _scores_json(self: Desk) -> list:
             control = control_of(row, entry.scores)
             out.append(dict(run=entry.name, set=row.name, unfinished=row.name.endswith('(unfinished)'),
                             ipc=round(row.ipc, 1), protocol=row.protocol, net=row.net, repeats=row.repeats,
-                            mean=_round(row.mean), std=_round(row.std),
-                            control=control and dict(mean=_round(control.mean), std=_round(control.std)),
-                            gap=control and _round(row.mean - control.mean)))
+                            mean=row.mean, std=row.std,
+                            control=control and dict(mean=control.mean, std=control.std),
+                            **_gap(row, entry.scores)))
     return out
 
 @patch
@@ -1468,8 +1493,8 @@ def _export_json(self: Desk) -> dict:
 
 EXPORT_WORDS = dict(imagefolder='PNG folders', tensors='tensors of DC and MTT', huggingface='Hugging Face')
 
-# %% ../../nbs/view/21_studio.ipynb #5da8bf6e
-CLASSES_A_PAGE, IMAGES_A_CLASS, LARGEST_THUMBNAIL = 10, 10, 96
+# %% ../../nbs/view/21_studio.ipynb #45b164cf
+CLASSES_A_PAGE, IMAGES_A_CLASS, LARGEST_THUMBNAIL = 10, 20, 96
 
 @patch
 def real_page(self: Desk, page: int = 0) -> tuple: # from 0
@@ -1501,7 +1526,7 @@ def browse(folder: str = '') -> dict: # '' is the working directory
     near = [dict(name=path.name, path=str(path), classes=holds_classes(path)) for path in nearby_folders()]
     return dict(path=str(place), parent=str(place.parent), classes=holds_classes(place), folders=inside, near=near)
 
-# %% ../../nbs/view/21_studio.ipynb #d5f02097
+# %% ../../nbs/view/21_studio.ipynb #b7f2ae49
 class Studio(Front):
     "From data to a judged set with a mouse. Runs go to `folder`, as the library's do where none is given."
     app = 'studio'

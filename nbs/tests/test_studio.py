@@ -2,6 +2,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,10 +34,10 @@ from ddnb.view.form import (
     method_from,
     preset_for,
     problems,
-    schedule_from,
-    schedule_value,
     values_of,
 )
+from ddnb.view.front import script
+from ddnb.view.schedules import schedule_from
 from ddnb.view.studio import Desk, Studio, browse, survey
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -165,9 +166,12 @@ def test_each_problem_stands_at_its_field_and_goes_when_it_is_right():
     assert 'schedule' in problems(CDA, dict(values, schedule=dict(kind='cosine', milestone=1, lo=2, hi=1)))
 
 
-def test_a_schedule_of_ones_own_is_no_schedule_of_sliders():
-    assert schedule_value(lambda p: (.5, 1.)) is None
-    with pytest.raises(InputError, match='there is no schedule'): schedule_from(dict(kind='zigzag'))
+def test_a_schedule_that_nobody_registered_is_refused():
+    values = dict(values_of(CDA()), schedule=dict(kind='zigzag', milestone=1, lo=.1, hi=1))
+    assert 'there is no schedule' in problems(CDA, values)['schedule']
+    own = values_of(CDA(schedule=lambda p: (.5, 1.)))
+    assert problems(CDA, json.loads(json.dumps(own))) == {} and len(own['schedule']['values']) == 101
+    with pytest.raises(InputError, match='no name'): code_of(CDA(schedule=lambda p: (.5, 1.)))
 
 
 @pytest.mark.parametrize('size, classes, preset', [
@@ -429,11 +433,14 @@ def test_without_a_set_there_is_no_share_of_distilled_images(desk):
     desk.do('method', value='CCFS')
     assert desk.inputs['small'] is None and desk.values['CCFS']['alpha'] == 0
     name = run_cda(desk, ipc=3)
+    assert desk.inputs['small'] == name and desk.values['CCFS']['alpha'] == .2, 'the first set is begun with'
     desk.do('method', value='CCFS')
-    desk.do('input', field='small', value=name)
-    assert desk.values['CCFS']['alpha'] == .2
     desk.do('input', field='small', value='')
     assert desk.values['CCFS']['alpha'] == 0
+    desk.do('input', field='small', value=name)
+    assert desk.values['CCFS']['alpha'] == .2
+    run_cda(desk, ipc=3)
+    assert desk.inputs['small'] == name, 'what was chosen stays chosen'
 
 
 def test_the_cost_is_measured_on_demand_and_belongs_to_these_settings(desk):
@@ -493,6 +500,8 @@ def test_a_finished_run_leads_to_judging_then_to_export(desk):
     assert (seen['at'], seen['primary']['text']) == ('export', 'Export') and 'against' in seen['status']['words']
     desk.do('export')
     assert well(desk).exported == desk.folder/name/'export'
+    assert desk.snapshot()['primary']['text'] == 'Start CDA', 'and on with the next'
+    desk.do('go', step='judge')
     desk.do('field', field='steps', value='5')
     assert desk.snapshot()['primary']['text'] == 'Start CDA', 'whoever changes a setting wants to start'
 
@@ -774,7 +783,7 @@ def test_the_code_runs_in_a_fresh_kernel(desk, kind, tmp_path, monkeypatch):
     run_fresh(script, tmp_path)
 
     anew = tmp_path/'anew'
-    script = script.replace(f"folder='{desk.folder/made}'", f'folder={str(anew)!r}')
+    script = script.replace(f"folder='{desk.folder/made}'", f'folder={str(anew)!r}').replace("/export'", "/again'")
     out = run_fresh(f'{script}\nprint(small.identity)', tmp_path)
     assert out.split()[-1] == Run.open(desk.folder/made).result().identity, 'it makes the same set again'
 
@@ -802,7 +811,7 @@ def test_the_widget_says_what_has_changed_and_obeys(tmp_path):
     try:
         studio.desk.wait()
         said = []
-        studio.send = lambda message, pictures: said.append(message)
+        studio.wire.send = lambda message, pictures: said.append(message)
         studio.greet()
         names = [m.get('name') for m in said]
         assert {'studio', 'studio-form', 'studio-real'} <= set(names)
@@ -826,7 +835,7 @@ def test_a_run_in_view_is_followed_and_takes_its_orders(tmp_path, desk):
     try:
         studio.desk.wait()
         said = []
-        studio.send = lambda message, pictures: said.append(message)
+        studio.wire.send = lambda message, pictures: said.append(message)
         studio.greet()
         studio.obey('open', run=name)
         studio.look()
@@ -855,6 +864,11 @@ def test_orders_never_wait_for_work(desk):
     assert seen['job']['words'] == 'Something long'
     go_on.set()
     well(desk)
+
+
+def test_the_scripts_that_are_joined_declare_no_name_twice():
+    names = re.findall(r'^(?:export )?(?:async )?(?:const|let|class|function) (\w+)', script(), re.M)
+    assert sorted(set(names)) == sorted(names)
 
 
 def test_runs_go_where_the_librarys_go(monkeypatch, tmp_path):
