@@ -176,6 +176,7 @@ def tiles(images: Tensor,    # (N, C, H, W), uint8 or floats in [0, 1]; the firs
 
 def untile(picture, n: int, size: int, columns: int = 10, gap: int = 1) -> Tensor: # what `tiles` gave
     "The way back of `tiles`, from an array or a picture: `n` images as uint8 (n, 3, size, size)"
+    if isinstance(picture, Image.Image): picture = picture.convert('RGB') # grey ones have one channel
     x = torch.from_numpy(np.array(picture))
     images = []
     for i in range(n):
@@ -189,6 +190,7 @@ def sheet(images: Tensor, columns: int = 10, zoom: int | None = None) -> Image.I
     "A picture of `images` in rows of `columns`, see `tiles`; `zoom=None` makes small images about 48 pixels wide"
     zoom = zoom or max(1, 48 // images.shape[-1])
     picture = Image.fromarray(tiles(images, columns))
+    if images.shape[1] < 3: picture = picture.convert('L') # a third of the bytes, and nothing lost
     return picture.resize((picture.width * zoom, picture.height * zoom), Image.NEAREST)
 
 # %% ../../nbs/core/00_basics.ipynb #e78136d7
