@@ -1029,6 +1029,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'ddnb.view.front.Front.wake': ('view/front.html#front.wake', 'ddnb/view/front.py'),
                                  'ddnb.view.front.Wire': ('view/front.html#wire', 'ddnb/view/front.py'),
                                  'ddnb.view.front._joined': ('view/front.html#_joined', 'ddnb/view/front.py'),
+                                 'ddnb.view.front.page_script': ('view/front.html#page_script', 'ddnb/view/front.py'),
                                  'ddnb.view.front.record_html': ('view/front.html#record_html', 'ddnb/view/front.py'),
                                  'ddnb.view.front.recorded': ('view/front.html#recorded', 'ddnb/view/front.py'),
                                  'ddnb.view.front.script': ('view/front.html#script', 'ddnb/view/front.py'),
