@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['OPTION_NAMES', 'parse_schedule', 'parse_counts', 'parse_setting', 'for_argparse', 'field_parser', 'usual_text',
-           'is_base', 'flag', 'add_settings', 'add_base', 'given', 'chosen_base', 'chosen_method', 'runnable',
-           'add_data', 'chosen_data', 'add_inputs', 'chosen_inputs', 'follow', 'print_cost', 'add_command',
+           'is_base', 'for_help', 'flag', 'add_settings', 'add_base', 'given', 'chosen_base', 'chosen_method',
+           'runnable', 'add_data', 'chosen_data', 'add_inputs', 'chosen_inputs', 'follow', 'print_cost', 'add_command',
            'add_method', 'add_run_commands', 'add_common', 'add_squeeze_command', 'data_to_judge_on', 'read_sets',
-           'add_evaluate_command', 'add_other_commands', 'add_demo_command', 'import_installed', 'import_named',
-           'import_file', 'import_parser', 'parser', 'main']
+           'add_evaluate_command', 'add_other_commands', 'add_demo_command', 'import_named', 'import_file',
+           'import_parser', 'parser', 'main']
 
 # %% ../../nbs/app/01_cli.ipynb #365281b0
 import argparse
@@ -18,13 +18,22 @@ import importlib.util
 import inspect
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 
-from .. import __version__
+import ddnb
 from .demo import demo  # and with it all methods, which register themselves
 from ..core.basics import InputError, check, here
-from ..core.config import check_names, param_docs, plain_value, read_call, registered
+from ddnb.core.config import (
+    check_names,
+    class_path,
+    field_types,
+    import_installed,
+    outlive,
+    param_docs,
+    plain_value,
+    read_call,
+    registered,
+)
 from ..core.run import Run, Stopped, resume
 from ..data.images import read_set
 from ..data.load import RealData, load, reload
@@ -77,9 +86,9 @@ def for_argparse(parse):  # a function of what was typed
     return parsed
 
 # %% ../../nbs/app/01_cli.ipynb #e8503158
-def field_parser(field: dataclasses.Field):
+def field_parser(field: dataclasses.Field, kind):  # its type, as `field_types` has it
     "How the text of an option becomes the value of a `field`"
-    if field.type in (int, float, str): return field.type
+    if kind in (int, float, str): return kind
     if callable(field.default): return for_argparse(parse_schedule)
     if isinstance(field.default, int): return for_argparse(parse_counts)
     if isinstance(field.default, str): return str
@@ -97,6 +106,10 @@ def is_base(field: dataclasses.Field) -> bool:
     return type(field.default) in registered('base').values()
 
 # %% ../../nbs/app/01_cli.ipynb #41845772
+def for_help(text: str) -> str:  # any text
+    "The text as argparse wants it in a help, where it takes `%` for a sign of its own"
+    return text.replace('%', '%%')
+
 def flag(name: str, taken=(), prefix: str = '') -> str:  # a name in Python; options there are; what to put before it
     "The option for a name: 'bn_weight' → '--bn-weight'"
     option = f'--{name}'.replace('_', '-')
@@ -105,17 +118,19 @@ def flag(name: str, taken=(), prefix: str = '') -> str:  # a name in Python; opt
 def add_settings(parser, cls, name: str):  # an argparse parser; a method's class; its name in the shell
     "An option for each field of a dataclass; its help is the comment beside the field"
     docs = param_docs(cls)
+    types = field_types(cls)
     taken = set(parser._option_string_actions)
     for field in dataclasses.fields(cls):
         option = flag(field.name, taken, prefix=name)
-        text = f'{docs.get(field.name, "")} {usual_text(field)}'.strip().replace('%', '%%')
+        text = for_help(f'{docs.get(field.name, "")} {usual_text(field)}'.strip())
         common = dict(dest=f'setting:{field.name}', help=text)
         if is_base(field):
             add_base(parser, field, option, text)
         elif isinstance(field.default, bool):
             parser.add_argument(option, action=argparse.BooleanOptionalAction, **common)
         else:
-            parser.add_argument(option, type=field_parser(field), metavar=field.name.upper(), **common)
+            parse = field_parser(field, types[field.name])
+            parser.add_argument(option, type=parse, metavar=field.name.upper(), **common)
 
 # %% ../../nbs/app/01_cli.ipynb #6e3350ed
 def add_base(parser, field: dataclasses.Field, option: str, text: str):  # an argparse parser; '--base'; the help
@@ -183,11 +198,11 @@ def add_inputs(parser, cls):  # an argparse parser; a method's class
     for name in readable:
         source = registered('input')[name]
         if source.positional:
-            parser.add_argument(f'input:{name}', metavar=name, help=source.help)
+            parser.add_argument(f'input:{name}', metavar=name, help=for_help(source.help))
             continue
         option = flag(OPTION_NAMES.get(name, name))
         if option in settings: option += '-from'  # --experts of MTT is how many, --experts-from where they lie
-        parser.add_argument(option, dest=f'input:{name}', metavar='FOLDER', help=source.help)
+        parser.add_argument(option, dest=f'input:{name}', metavar='FOLDER', help=for_help(source.help))
     if 'real' in inputs and 'teacher' in inputs: add_data(parser, None, "the teacher's")
     elif 'real' in inputs: add_data(parser)
 
@@ -232,30 +247,34 @@ def _run(args):
 def _resume(args): return follow(resume(args.run))
 
 # %% ../../nbs/app/01_cli.ipynb #bdc74250
-def add_command(commands, name: str, text: str, call):  # what argparse made for sub-commands; the help; a function
+def add_command(commands, name: str, text: str, call, **more):  # argparse's sub-commands; the help; a function; details
     "A sub-command that calls a function with what was parsed"
-    parser = commands.add_parser(name, help=text, description=text)
+    parser = commands.add_parser(name, help=for_help(text), description=text, **more)
     parser.set_defaults(call=call)
     return parser
 
 def add_method(methods, name: str, cls):  # sub-commands of `ddnb run`; a method's class
     "The sub-command for a method, by `name`"
-    text = (cls.__doc__ or name).strip().split('\n')[0].replace('%', '%%')
-    parser = add_command(methods, name, text, _run)
-    parser.set_defaults(method=name, preset=None)
-    add_inputs(parser, cls)
+    text = (cls.__doc__ or name).strip().split('\n')[0]
+    options = argparse.ArgumentParser()  # made first: what can't be made leaves no half of a command
+    options.set_defaults(method=name, preset=None)
+    add_inputs(options, cls)
     if cls.presets:
-        parser.add_argument('--preset', choices=list(cls.presets), help='published settings; other options change them')
-    parser.add_argument('--out', help='run folder [a new one in data/runs]')
-    parser.add_argument('--dry-run', action='store_true', help='only tell what it would cost')
-    add_settings(parser, cls, name)
+        options.add_argument('--preset', choices=list(cls.presets),
+                             help='published settings; other options change them')
+    options.add_argument('--out', help='run folder [a new one in data/runs]')
+    options.add_argument('--dry-run', action='store_true', help='only tell what it would cost')
+    add_settings(options, cls, name)
+    options.format_help()
+    add_command(methods, name, text, _run, parents=[options], add_help=False, epilog=options.epilog)
 
 # %% ../../nbs/app/01_cli.ipynb #74841544
 def add_run_commands(commands):  # what argparse made for sub-commands
     "`ddnb run` and `ddnb resume`"
     parser = add_command(commands, 'run', 'Run a method', None)
     methods = parser.add_subparsers(metavar='METHOD', required=True)
-    for name, cls in runnable().items(): add_method(methods, name, cls)
+    for name, cls in runnable().items():
+        with outlive(f'the method {name} ({class_path(cls)}) can not be offered'): add_method(methods, name, cls)
     text = 'Carry on a stopped, failed or killed run; the result is the same as without the break'
     parser = add_command(commands, 'resume', text, _resume)
     parser.add_argument('run', help='run folder')
@@ -394,14 +413,6 @@ def add_demo_command(commands):  # what argparse made for sub-commands
     add_common(parser)
 
 # %% ../../nbs/app/01_cli.ipynb #dcf407a3
-def import_installed():
-    "Import what other packages offer to ddnb: the entry points of the group `ddnb`"
-    for point in entry_points(group='ddnb'):
-        try:
-            point.load()
-        except Exception as e:  # whatever a foreign package raises
-            print(f'ddnb: the extension {point.name} = {point.value} can not be loaded: {e}', file=sys.stderr)
-
 def import_named(name: str):  # 'mine.methods', or a file 'mine.py'
     "Import a module or a file. Raises `InputError` where there is none."
     path = Path(name)
@@ -439,7 +450,7 @@ def parser() -> argparse.ArgumentParser:
     text = ('Dataset distillation: squeeze, run a method, evaluate. '
             'A run can be stopped (Ctrl-C) and carried on (ddnb resume).')
     top = argparse.ArgumentParser('ddnb', description=text, parents=[import_parser()])
-    top.add_argument('--version', action='version', version=__version__)
+    top.add_argument('--version', action='version', version=ddnb.__version__)
     commands = top.add_subparsers(metavar='COMMAND', required=True)
     add_demo_command(commands)
     add_squeeze_command(commands)

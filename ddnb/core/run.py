@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NEXT_STATES', 'AT_WORK', 'Event', 'Record', 'versions', 'Stopped', 'Run', 'start_run', 'live_run', 'open_run',
-           'is_written', 'resume', 'Method']
+           'is_written', 'resume', 'Method', 'check_method', 'check_stream']
 
 # %% ../../nbs/core/02_run.ipynb #1878c904
 import atexit
@@ -19,7 +19,7 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 
 import torch
@@ -49,6 +49,7 @@ from ddnb.core.config import (
     check_types,
     class_path,
     differences,
+    expects,
     find_class,
     from_config,
     leaves,
@@ -620,6 +621,7 @@ class Method:
     @classmethod
     def inputs(cls) -> list:
         "Names of the inputs that `start` takes: what `stream` takes before `state`"
+        check_stream(cls)
         names = list(inspect.signature(cls.stream).parameters)
         return names[1:names.index('state')]
 
@@ -640,6 +642,44 @@ class Method:
         given = dict.fromkeys(names) | dict(zip(names, inputs)) | dict(named)
         self.check(**given)
         return given
+
+# %% ../../nbs/core/02_run.ipynb #b7c1e6f4
+def check_method(cls, parent: type = Method): # what somebody registers; what it has to derive from
+    "Raise `InputError` unless a class is a method that can be started, written to a folder and offered by the shell"
+    name = getattr(cls, '__name__', repr(cls))
+    derives = isinstance(cls, type) and issubclass(cls, parent)
+    check(derives, f'{name} does not derive from {parent.__name__}', f'class {name}({parent.__name__}): …')
+    settings = [f.name for f in fields(cls)] if is_dataclass(cls) else []
+    forgotten = [key for key, kind in inspect.get_annotations(cls).items()
+                 if key not in settings and 'ClassVar' not in str(kind)]
+    check(is_dataclass(cls) and not forgotten, f'{name} is no dataclass with its settings {forgotten}',
+          'write @dataclass(frozen=True) above the class, below @known(…)')
+    if hasattr(cls, 'stream'): check_stream(cls) # it may be patched in later; `inputs` looks again
+    unset = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
+    check(not unset, f'{name} has settings without a usual value: {unset}',
+          'give each one: steps: int = 100   # steps in all')
+    try: json.dumps(to_config(cls()))
+    except Exception as e:
+        raise InputError(f'{name}() can not be made, or not written to a run folder: {e}',
+                         'give each setting a usual value that fits its type: a number, a text, a tuple, '
+                         'a dataclass, a function of progress') from None
+
+def check_stream(cls): # a method's class
+    "Raise `InputError` unless its `stream` is a generator that takes inputs and then `state`"
+    name = cls.__name__
+    remedy = 'def stream(self, …, state): yield an Event a step, and return the result'
+    stream = inspect.unwrap(getattr(cls, 'stream', None))
+    check(inspect.isgeneratorfunction(stream), f'{name}.stream is no generator', remedy)
+    parameters = list(inspect.signature(stream).parameters.values())[1:]
+    names = [p.name for p in parameters]
+    check('state' in names, f'{name}.stream takes no state: {names}', remedy)
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    end = names.index('state') + 1
+    one_by_one = all(p.kind in by_place for p in parameters[:end])
+    optional = all(p.default is not p.empty or p.kind not in by_place for p in parameters[end:])
+    check(one_by_one and optional, f'{name}.stream takes its inputs in a way that a run can not give: {names}', remedy)
+
+expects('method', check_method)
 
 # %% ../../nbs/core/02_run.ipynb #98e372f0
 @patch

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..core.basics import InputError, check, load_tensors, patch, save_tensors, write_json
-from ..core.config import Input, known, register, registered
+from ..core.config import Input, expects_type, known, register, registered
 from ..data.images import ImageSet
 from ..train.nets import last_linear, layer_inputs
 from ..train.train import Teacher
@@ -129,6 +129,8 @@ class Score:
     help: str               # its definition
     higher_is_harder: bool  # which way the score grows
     early: bool = False     # a mean over the first epochs only, not over the whole run
+
+expects_type('score', Score)
 
 register('score', 'forgetting', Score('times the image went from right to wrong', True))
 register('score', 'aum', Score('z_y − max over the other classes', False))
