@@ -1,5 +1,4 @@
 "The registry: what each kind expects, who may have a name, what one bad entry does to the rest"
-import contextlib
 import sys
 from dataclasses import dataclass, field
 
