@@ -6,7 +6,7 @@
 __all__ = ['KINDS', 'leaves', 'without_pieces', 'check_state', 'save_state', 'load_state', 'class_path', 'to_config',
            'registered', 'expects', 'register', 'known', 'find_class', 'from_config', 'import_installed', 'outlive',
            'differences', 'Input', 'expects_call', 'expects_type', 'param_docs', 'field_types', 'check_types',
-           'check_names', 'plain_value', 'read_call']
+           'check_names', 'plain_value', 'check_brackets', 'read_call']
 
 # %% ../../nbs/core/01_config.ipynb #04675838
 import ast
@@ -215,7 +215,7 @@ def find_class(path: str): # 'ddnb.methods.cda:CDA'
         except ImportError: pass # the message below says it
     if path not in _stored: _look_for_installed()
     check(path in _stored, f'the class {path!r} is not known here',
-          'import the module or run the cell that defines it first (with @known)')
+          'import the module or run the cell that defines it first (with @known); in a shell, ddnb --import mine.py …')
     return _stored[path]
 
 def from_config(config): # what `to_config` gave
@@ -392,8 +392,15 @@ def plain_value(text: str): # as somebody typed it
     except (ValueError, SyntaxError): return text
     except (MemoryError, RecursionError): return text # nested beyond all measure
 
+def check_brackets(text: str): # as somebody typed it
+    "Raise `InputError` unless the text is a name, or a name and what stands in a pair of brackets behind it"
+    name, opens, inside = text.strip().partition('(')
+    whole = text.count('(') == text.count(')') and (inside.endswith(')') if opens else ')' not in name)
+    check(whole, f'the brackets of {text!r} do not close', 'write a name, or a name with values: cosine(0.5)')
+
 def read_call(text: str) -> tuple: # 'cosine(0.5)', 'ccfs(epochs=20, lr=0.05)'
     "The name of a call, its values, and its named values, as somebody typed it; nothing is run"
+    check_brackets(text)
     name, _, inside = text.strip().partition('(')
     values, named = [], {}
     for part in inside.removesuffix(')').split(','):

@@ -264,7 +264,8 @@ def _check_own(self: Run):
     if self.alive or not is_written(self.folder): return
     folder = here(self.folder)
     owner = _read_status(self.folder).get('pid')
-    check(not live_run(self.folder) and owner != os.getpid(), f'{folder!r} is at work in this process, and this object only looks at it',
+    elsewhere = not live_run(self.folder) and owner != os.getpid()
+    check(elsewhere, f'{folder!r} is at work in this process, and this object only looks at it',
           f'live_run({folder!r}) is the run that takes orders')
     raise InputError(f'{folder!r} is at work in process {owner}, which alone gives it orders',
                      f'stop it there (Ctrl-C), then resume({folder!r}) carries it on here; '
@@ -840,6 +841,7 @@ def make(self: Method, *inputs,         # inputs by place or by name
         while True:
             try: event = next(stream)
             except StopIteration as end: return end.value
+            check_event(event)
             if time.monotonic() - seen < Run.record_every and event.step < event.total: continue
             seen = time.monotonic()
             event.read()
@@ -853,7 +855,9 @@ def dry_run(self: Method, *inputs, # inputs by place or by name
     "What the run would cost: its steps, seconds a step (measured on the first few), seconds in all. Nothing is kept."
     given = self._checked(inputs, named)
     stream = self.stream(*given.values(), {})
-    next(stream).read()
+    first = next(stream, None)
+    check_event(first)
+    first.read()
     began = time.monotonic()
     events = [event for _, event in zip(range(steps), stream) if event.read() is not None]
     if not events: return dict(steps=1, seconds_per_step=0., seconds=0.)
