@@ -12,6 +12,7 @@ __all__ = ['KINDS', 'leaves', 'without_pieces', 'check_state', 'save_state', 'lo
 import ast
 import dataclasses
 import difflib
+import functools
 import importlib
 import inspect
 import json
@@ -192,10 +193,21 @@ def _title(thing) -> str:
     return getattr(thing, '__name__', None) or type(thing).__name__
 
 def _storable(cls):
-    "Remember a class by its path, and let its docstring go on with its settings"
+    "Remember a class by its path; let its docstring go on with its settings, and its constructor know their names"
     _stored[class_path(cls)] = cls
-    if dataclasses.is_dataclass(cls): cls.__doc__ = _Help(cls.__doc__)
+    if dataclasses.is_dataclass(cls):
+        cls.__doc__ = _Help(cls.__doc__)
+        if not hasattr(cls.__init__, '__wrapped__'): cls.__init__ = _helpful(cls.__init__)
     return cls
+
+def _helpful(init: Callable) -> Callable:
+    "The constructor of a dataclass, which tells a misspelt setting its neighbours; its signature stays"
+    names = inspect.signature(init).parameters
+    @functools.wraps(init)
+    def __init__(self, *values, **settings):
+        check_names(type(self), [name for name in settings if name not in names])
+        init(self, *values, **settings)
+    return __init__
 
 class _Help:
     "A docstring that goes on with the settings, for `help(CDA)`; their comments are read when somebody asks"
@@ -331,7 +343,8 @@ def _source(cls) -> str:
     "The source of a class: from its file, or from the notebook's cell that its methods know; '' where there is none"
     try: return inspect.getsource(cls)
     except (OSError, TypeError): pass
-    files = {f.__code__.co_filename for f in vars(cls).values() if inspect.isfunction(f)}
+    functions = [inspect.unwrap(f) for f in vars(cls).values() if inspect.isfunction(f)]
+    files = {f.__code__.co_filename for f in functions}
     for cell in map(linecache.getlines, files):
         for node in ast.walk(ast.parse(''.join(cell))):
             if isinstance(node, ast.ClassDef) and node.name == cls.__name__:

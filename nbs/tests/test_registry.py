@@ -1,6 +1,10 @@
 "The registry: what each kind expects, who may have a name, what one bad entry does to the rest"
+import inspect
+import os
+import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 
 import pytest
 
@@ -8,11 +12,15 @@ from ddnb.app.cli import main
 from ddnb.core.basics import InputError
 from ddnb.core.config import KINDS, Input, find_class, known, register, registered
 from ddnb.core.run import Event, Method
+from ddnb.data.views import Schedule
+from ddnb.methods.cda import CDA
 from ddnb.methods.difficulty import Score
 from ddnb.methods.matching import Base
 from ddnb.methods.select import Rule
 from ddnb.train.evaluate import Protocol
 from ddnb.train.train import Recipe
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +81,8 @@ class NoJson(Good):
 
 class Stranger: pass
 
+def most(logits, labels): return logits.amax(1)
+
 def a_function(root): pass
 
 
@@ -97,6 +107,7 @@ def a_function(root): pass
     ('protocol', {}, 'is none'),
     ('protocol', dict(cifar10=Recipe()), 'is none'),
     ('score', 'the mean', 'is no Score'),
+    ('score', Score('not measured', True), 'nothing measures the score'),
     ('selection', a_function, 'is no Rule'),
     ('input', a_function, 'is no Input'),
     ('input', Input('what', 'folder'), 'is no Input with'),
@@ -126,6 +137,51 @@ def test_a_class_that_is_refused_is_not_made_again_from_folders():
     with pytest.raises(InputError): find_class(f'{NoState.__module__}:NoState')
 
 
+# ---- settings --------------------------------------------------------------------------------------------------
+
+def test_a_misspelt_setting_is_told_its_neighbours():
+    for make in (CDA, CDA.preset, Recipe, Schedule):
+        first = ('digits',) if make == CDA.preset else ('cosine',) if make is Schedule else ()
+        wrong = dict(stps=3) if make in (CDA, CDA.preset) else dict(epoch=3) if make is Recipe else dict(hii=1)
+        with pytest.raises(InputError, match='did you mean'): make(*first, **wrong)
+    with pytest.raises(InputError, match="no setting 'stps'"): replace(CDA(), stps=3)
+
+
+def test_signatures_of_declared_classes_are_those_of_their_fields():
+    for cls in (CDA, Recipe, *registered('base').values()):
+        assert list(inspect.signature(cls).parameters) == [f.name for f in fields(cls)]
+    assert CDA(5, steps=7) == CDA(ipc=5, steps=7)
+    assert known(CDA) is CDA and inspect.unwrap(CDA.__init__) is CDA.__init__.__wrapped__
+
+
+# ---- installed packages ----------------------------------------------------------------------------------------
+
+EXTENSION = '''
+from dataclasses import dataclass
+from ddnb.core.config import known, registered
+from ddnb.core.run import Event, Method
+from ddnb.methods.select import SELECTIONS
+assert 'random' in SELECTIONS and registered('method') is not None
+
+@known('method')
+@dataclass(frozen=True)
+class Foreign(Method):
+    def stream(self, state): yield Event(1, 1)
+'''
+
+
+@pytest.mark.parametrize('ask', ["registered('method')['foreign']", "find_class('an_extension:Foreign')",
+                                 "registered('selection') and registered('method')['foreign']"])
+def test_installed_packages_are_known_where_the_registry_is_read(tmp_path, ask):
+    install(tmp_path, 'an_extension', EXTENSION)
+    code = f'from ddnb.core.config import find_class, registered\nprint({ask}.__name__)'
+    if 'selection' in ask: code = 'import ddnb.methods.select\n' + code  # it reads its list when it is imported
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    environment = dict(os.environ, PYTHONPATH=path)
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=environment)
+    assert (done.stdout, done.stderr) == ('Foreign\n', '')
+
+
 # ---- names -----------------------------------------------------------------------------------------------------
 
 def test_a_name_belongs_to_one_thing():
@@ -138,7 +194,7 @@ def test_a_name_belongs_to_one_thing():
 
 
 @pytest.mark.parametrize('kind, name, thing', [
-    ('score', 'aum', Score('mine', True)), ('selection', 'random', Rule(lambda *a: None)),
+    ('score', 'aum', Score('mine', True, measure=most)), ('selection', 'random', Rule(lambda *a: None)),
     ('protocol', 'hard', Protocol('hard', Recipe())), ('protocol', 'kd', dict(cifar10=Protocol('kd', Recipe()))),
     ('schedule', 'cosine', lambda: None), ('input', 'teacher', Input('mine', print)),
 ])
@@ -149,8 +205,8 @@ def test_what_has_no_name_of_its_own_hides_nothing_of_others(kind, name, thing):
 
 
 def test_what_has_no_name_of_its_own_is_replaced_by_the_module_that_registered_it():
-    register('score', 'mine', Score('first', True))
-    assert register('score', 'mine', Score('second', True)).help == 'second'
+    register('score', 'mine', Score('first', True, measure=most))
+    assert register('score', 'mine', Score('second', True, measure=most)).help == 'second'
     register('schedule', 'mine', lambda: 1)
     register('schedule', 'mine', lambda: 2)
     foreign = "from ddnb.core.config import register\nregister('schedule', 'mine', lambda: 3)"
