@@ -205,7 +205,8 @@ def _helpful(init: Callable) -> Callable:
     names = inspect.signature(init).parameters
     @functools.wraps(init)
     def __init__(self, *values, **settings):
-        check_names(type(self), [name for name in settings if name not in names])
+        misspelt = [name for name in settings if name not in names]
+        if misspelt: check_names(type(self), misspelt)
         init(self, *values, **settings)
     return __init__
 
