@@ -196,6 +196,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'ddnb.core.run.Run._rest': ('core/run.html#run._rest', 'ddnb/core/run.py'),
                                'ddnb.core.run.Run._restore': ('core/run.html#run._restore', 'ddnb/core/run.py'),
                                'ddnb.core.run.Run._save_preview': ('core/run.html#run._save_preview', 'ddnb/core/run.py'),
+                               'ddnb.core.run.Run._thin_previews': ('core/run.html#run._thin_previews', 'ddnb/core/run.py'),
                                'ddnb.core.run.Run._write_status': ('core/run.html#run._write_status', 'ddnb/core/run.py'),
                                'ddnb.core.run.Run.about': ('core/run.html#run.about', 'ddnb/core/run.py'),
                                'ddnb.core.run.Run.alive': ('core/run.html#run.alive', 'ddnb/core/run.py'),

@@ -193,6 +193,7 @@ class Run:
     preview_every = .5      # seconds between preview sheets
     checkpoint_every = 20.  # seconds between checkpoints
     preview_images = 100    # images on a sheet at most
+    preview_bytes = 100e6   # of all sheets together; above it every second of the older ones goes
 
     def __init__(self, folder):
         self.folder = Path(folder).absolute() # a %cd while it runs does not move it
@@ -207,6 +208,7 @@ class Run:
         self._changed = threading.Condition() # of state and records
         self._lock = None                     # on the folder
         self._pieces_on_disk = set()
+        self._preview_sizes = None            # file → bytes of the preview sheets, once one is written
         self._name = ''                       # of the method's class, where this object started it
         self._kept_step = None                # of the checkpoint that it began from
         self._recorded, self._previewed, self._saved, self._told = 0., 0., 0., 0. # when each was done last
@@ -404,8 +406,20 @@ def _save_preview(self: Run, event: Event) -> dict:
     images = images[:self.preview_images]
     name = f'previews/{event.step:08d}.png'
     with atomic(self.folder/name) as scratch: sheet(images, zoom=1).save(scratch, 'PNG')
+    self._thin_previews(self.folder/name)
     labels = tuple(int(y) for y in event.labels[:len(images)])
     return dict(preview=name, tiles=(len(images), images.shape[-1]), labels=labels)
+
+@patch
+def _thin_previews(self: Run, path: Path): # of the sheet that was written last
+    "Where sheets take more than `preview_bytes`, let every second of them go, but for the first and the latest"
+    if self._preview_sizes is None: # those of an earlier part of the run among them
+        self._preview_sizes = {p: p.stat().st_size for p in sorted((self.folder/'previews').glob('*.png'))}
+    self._preview_sizes[path] = path.stat().st_size
+    if sum(self._preview_sizes.values()) <= self.preview_bytes: return
+    for old in sorted(self._preview_sizes)[1:-1:2]:
+        old.unlink(missing_ok=True)
+        del self._preview_sizes[old]
 
 # %% ../../nbs/core/02_run.ipynb #76d8133e
 @patch
@@ -774,9 +788,10 @@ def resume(folder) -> Run:
 
 @patch
 def frames(self: Run, records: list | None = None) -> dict: # whose images are wanted; None: all of them
-    "Step → the images of its preview sheet, (n, 3, S, S) uint8, in the order of steps"
+    "Step → the images of its preview sheet, (n, 3, S, S) uint8, in the order of steps; without those that were let go"
     records = self.events if records is None else records
-    return {r.step: untile(Image.open(self.folder/r.preview), *r.tiles) for r in records if r.preview}
+    kept = [r for r in records if r.preview and (self.folder/r.preview).exists()]
+    return {r.step: untile(Image.open(self.folder/r.preview), *r.tiles) for r in kept}
 
 # %% ../../nbs/core/02_run.ipynb #ee665b96
 class Method:
