@@ -64,6 +64,7 @@ class Front:
         self._displayed = None             # when it was first shown
         self._requests = []                # functions that the thread calls before it looks again
         self._took = 0.                    # seconds of the latest look
+        self._trouble = ''                 # what was said to have failed
         self.closed = False
         self.wire = Wire(app=self.app)
         self.wire.on_msg(self._heard)
@@ -136,11 +137,18 @@ def look(self: Front):
     with self._told:
         began = time.monotonic()
         requests, self._requests = self._requests, []
-        for f in requests: f()
+        if requests: self._forget_trouble()
+        for f in requests: self._try(f)
         if self._too_long_silent(): self.greet()
         news = self.news() # also where nobody listens: it is not new the next time
         if self._listening: self.say(news)
         self._took = time.monotonic() - began
+
+@patch
+def _try(self: Front, f): # without arguments
+    "Call `f`; where it fails that is said, and others have their turn"
+    try: f()
+    except Exception as e: self.failed(e)
 
 @patch
 def _too_long_silent(self: Front) -> bool:
@@ -149,26 +157,42 @@ def _too_long_silent(self: Front) -> bool:
 
 @patch
 def _work(self: Front):
+    broken = False # did the latest look fail?
     while not self.closed:
         self._woken.wait(self.pace())
         self._woken.clear()
         if self.closed: return
         try: self.look()
-        except Exception as e: self.failed(e)
+        except Exception as e:
+            broken = True
+            self.failed(e)
+        else:
+            if broken: self._forget_trouble()
+            broken = False
         time.sleep(.1)
 
 @patch
 def failed(self: Front, error: Exception):
     "Say in the panel that a look or an order failed"
     traceback.print_exception(error)
-    text = f'{type(error).__name__}: {error}'
-    self.wire.send(dict(kind='fact', name='trouble', value=text))
+    self._say_trouble(f'{type(error).__name__}: {error}')
+
+@patch
+def _say_trouble(self: Front, text: str):
+    self._trouble = text
+    self.wire.send(dict(kind='fact', name='trouble', value=text), [])
+
+@patch
+def _forget_trouble(self: Front):
+    "Take back what was said to have failed"
+    if self._trouble: self._say_trouble('')
 
 @patch
 def close(self: Front):
     "Give the widget back"
     self.closed = True
     self._woken.set()
+    if self.wire.layout: self.wire.layout.close() # a widget of its own
     self.wire.close()
 
 @patch
