@@ -68,7 +68,8 @@ class RunView:
         "The last record with images at or before `step` (the first one where there is none)"
         records = [r for r in list(self.run.events) if r.preview]
         i = bisect.bisect_right(records, step, key=lambda r: r.step)
-        return records[max(0, i - 1)] if records else None
+        candidates = [*reversed(records[:i]), *records[i:]]
+        return next((r for r in candidates if (self.run.folder/r.preview).exists()), None) # others were let go
 
     def frame(self, step: int):
         "Images (n, 3, S, S) uint8 of the last preview at or before `step`, and their labels; None and () without any"
@@ -157,6 +158,7 @@ class Feed:
         self.key = str(run.folder)
         self._events = 0          # that were sent
         self._frames = set()      # previews that were sent
+        self._lost = 0            # previews that were let go, or lost
         self._latest = None       # the last event that was sent
         self._said = {}           # name → what was said last
         self._problems = {}       # name of what could not be read → why
@@ -219,7 +221,7 @@ def state(self: Feed) -> dict:
     "How the run stands"
     view, run = self.view, self.run
     words = ' '.join([sentence(view), *self._problems.values()]).strip()
-    state = dict(state=view.state, words=words)
+    state = dict(state=view.state, words=words, lost=self._lost)
     if view.state == 'failed' and run.error: state |= problem_of(run.error)
     if view.state not in ('running', 'elsewhere') or not run.last: return state
     pace = speed(run.events[-60:])
@@ -235,7 +237,7 @@ def _event(r: Record) -> dict:
 def everything(self: Feed) -> list: # of (message, pictures)
     "All there is"
     with self._lock:
-        self._events, self._frames, self._said = 0, set(), {}
+        self._events, self._frames, self._said, self._lost = 0, set(), {}, 0
         return [(dict(kind='run', key=self.key, about=self.about()), []), *self.news()]
 
 @patch
@@ -290,7 +292,9 @@ def _new_frames(self: Feed, events: list) -> list:
         frames, pictures = [], []
         for r in new[i:i + self.batch]:
             try: pictures.append((self.run.folder/r.preview).read_bytes())
-            except OSError: continue # lost: the others are there
+            except OSError: # let go, where they took too much room: the others are there
+                self._lost += 1
+                continue
             frames.append(dict(step=r.step, n=r.tiles[0], size=r.tiles[1], labels=list(r.labels)))
         messages.append((dict(kind='frames', key=self.key, frames=frames), pictures))
     return messages
