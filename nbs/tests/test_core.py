@@ -294,3 +294,27 @@ def test_the_cost_is_told_and_nothing_kept(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
     assert Count(wait=0).make().value == 40
     with pytest.raises(InputError, match='takes'): Count().make(1, 2)
+
+
+@known
+@dataclass(frozen=True)
+class Snow(Method):
+    "Noise at every step: its previews have a size"
+    steps: int = 40 # steps in all
+
+    def stream(self, state):
+        for step in range(state.get('step', 0), self.steps):
+            state['step'] = step + 1
+            x = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(step))
+            yield Event(step + 1, self.steps, dict(x=0.), lambda x=x: x, labels=(0, 0, 1, 1), part=True)
+        return Number(0.)
+
+
+def test_previews_are_thinned_out_where_they_take_too_much_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(Run, 'preview_bytes', 20_000)
+    run = Snow().start(folder=tmp_path/'run').wait()
+    kept = sorted(p.name for p in (tmp_path/'run/previews').iterdir())
+    assert len(run.events) == 40, 'every step is recorded'
+    assert 3 <= len(kept) < 12, 'a sheet has about 3,000 bytes'
+    assert kept[0].startswith('00000001') and kept[-1].startswith('00000040'), 'the first and the last stay'
+    assert list(run.frames()) == [int(name[:8]) for name in kept]
