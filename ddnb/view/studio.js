@@ -110,8 +110,7 @@ class StudioSchedule {
   }
 
   tellWords(value) {
-    const words = value ? `${value.reversed ? 'reversed ' : ''}${value.kind}, ${Math.round(100 * value.lo)} % to ${Math.round(100 * value.hi)} %` : 'a function of your own';
-    say(this.summary, `${this.words}: ${words}`);
+    say(this.summary, `${this.words}: ${scheduleWords(value)}`);
   }
 
   put(value) {
@@ -122,9 +121,10 @@ class StudioSchedule {
     this.sent = null;
     this.text = text;
     this.tellWords(value);
-    if (own || !value) return; // the editor shows it already
+    if (own) return; // the editor shows it already
+    if (this.editor) { this.editor.set(value); return; }
     this.editor = new ScheduleEditor({ value, kinds: this.kinds, size: 'small', change: this.change });
-    this.room.replaceChildren(this.editor.element);
+    this.room.append(this.editor.element);
   }
 
   complain(problem = '') { say(this.error, problem ? `✕ ${problem}` : ''); }
@@ -233,9 +233,9 @@ class StudioStatus {
     this.element = h('div', { class: 'studio-status' }, this.words, this.button, this.track, this.left, this.cancel, h('span', { class: 'space' }), this.why);
   }
 
-  update({ status, job, primary }) {
-    const error = status.kind === 'error';
-    const said = [error ? `✕ ${status.words}` : status.words, status.remedy].filter(Boolean).join(': ');
+  update({ status, job, primary, at }) {
+    const error = status.kind === 'error', atField = status.section === 'data' && at === 'data'; // the rest stands there
+    const said = [error ? `✕ ${status.words}` : status.words, atField ? '' : status.remedy].filter(Boolean).join(': ');
     say(this.why, job ? '' : primary.why);
     say(this.words, job ? [job.words, job.note].filter(Boolean).join(': ') + ' …' : said);
     this.words.classList.toggle('error', error && !job);
@@ -445,7 +445,8 @@ class StudioRuns {
     const hurt = damaged.length ? `${plural(damaged.length, 'run')} can not be read: ${damaged.join('; ')}. ` : '';
     say(this.words, hurt + (!own.length ? 'None yet. What is started appears here, and stays.' : own.length < 2 ? '' :
       ticked.length === 2 ? `Comparing ${ticked.join(' and ')}.` : ticked.length === 1 ? 'Tick one more to compare.' : 'Tick two runs to compare.'));
-    if (selected !== this.selected) this.list.keyedChildren?.get(selected)?.element.scrollIntoView?.({ block: 'nearest' });
+    const item = selected !== this.selected && this.list.keyedChildren.get(selected)?.element;
+    if (item) this.app.reveal(item);
     this.selected = selected;
   }
 
@@ -713,6 +714,12 @@ class StudioApp {
     if (['data', 'teacher', 'method'].includes(step)) this.toggleSide(true);
     const tab = { judge: 'scores', export: 'export' }[step];
     if (tab) this.drawer.open(tab);
+  }
+
+  reveal(item) { // scrolls the left side only, never the page around it
+    const room = this.side.getBoundingClientRect(), place = item.getBoundingClientRect();
+    if (place.bottom > room.bottom) this.side.scrollTop += place.bottom - room.bottom + 8;
+    else if (place.top < room.top) this.side.scrollTop -= room.top - place.top;
   }
 
   toggleSide(open = !this.side.classList.contains('open')) { // where it is narrow

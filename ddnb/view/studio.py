@@ -765,7 +765,7 @@ class _WatchedLog(TrainingLog):
         self.job.tell(epoch / self.total, 'one more network is trained, to count how often each image is forgotten')
         super().__call__(epoch, *batch)
 
-# %% ../../nbs/view/21_studio.ipynb #fd7ab737
+# %% ../../nbs/view/21_studio.ipynb #51696384
 @patch
 def _start(self: Desk):
     "Start the method"
@@ -798,7 +798,7 @@ def _measure(self: Desk):
 def _show(self: Desk, name: str, run: Run):
     "Bring a run into view"
     self._runs[name] = run
-    self._watched[name] = run.state
+    self._watched[name] = 'running' # it may have ended before the first look
     self.selected, self.ticked = name, []
     self.history.look()
 
@@ -936,7 +936,7 @@ def _saturated(images: torch.Tensor) -> float: # in [0, 1]
     if not len(images): return 0.
     return ((images <= 0) | (images >= 1)).float().mean().item()
 
-# %% ../../nbs/view/21_studio.ipynb #d68f34ed
+# %% ../../nbs/view/21_studio.ipynb #e0000b7c
 @patch
 def set_of(self: Desk, name: str) -> DistilledSet:
     "The set of a run; of one that was halted, what there is"
@@ -999,6 +999,7 @@ def _set_judge(self: Desk, field: str, value):
     "Change how is judged"
     check(field in self.judge, f'there is no {field!r} in judging', f'choose one of {list(self.judge)}')
     self.judge[field] = value
+    self.at = 'judge'
 
 # %% ../../nbs/view/21_studio.ipynb #84612798
 @patch
@@ -1046,7 +1047,7 @@ def _score_words(rows, label: str) -> str:
     against = f' against {control.mean:.1%} for random real images' if control else ''
     return f'{row.mean:.1%}{spread}{against}'
 
-# %% ../../nbs/view/21_studio.ipynb #c60c3894
+# %% ../../nbs/view/21_studio.ipynb #ab461bff
 @patch
 def free_folder(self: Desk, name: str) -> Path: # of a run
     "Where the next export of a run goes"
@@ -1073,6 +1074,7 @@ def _set_export(self: Desk, field: str, value):
     "Change how is exported"
     check(field in self.export, f'there is no {field!r} in exporting', f'choose one of {list(self.export)}')
     self.export[field] = value
+    self.at = 'export'
 
 @patch
 def _export(self: Desk):

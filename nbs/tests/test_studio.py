@@ -638,6 +638,7 @@ def test_what_is_wrong_in_judging_stands_at_its_field(desk):
     assert 'repeats' in desk.trouble.problem and desk.trouble.section == 'judge'
     desk.do('set_judge', field='repeats', value='1')
     desk.do('set_judge', field='epochs', value='')
+    assert desk.snapshot()['primary'] == dict(text='Judge', order='judge', facts={}, why='')
     assert desk.snapshot()['judge']['problems'] == {} and desk.trouble is None
 
 
