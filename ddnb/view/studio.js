@@ -193,6 +193,7 @@ class StudioHeader {
     this.measure = button('how long?', 'Time a few steps', () => app.order('measure'), { class: 'link' });
     this.primary = button('', '', () => {
       const { order, facts } = app.now.primary;
+      app.toggleSide(false);
       app.order(order, facts);
     }, { class: 'primary' });
     this.element = h('header', { class: 'studio-head' }, this.menu, this.steps, h('span', { class: 'space' }), this.cost, this.measure, this.primary);
@@ -694,10 +695,12 @@ class StudioApp {
     this.runs = new StudioRuns(this);
     this.real = new StudioReal(this);
     this.drawer = new StudioDrawer(this);
-    this.side = h('aside', { class: 'studio-side', id: studioId(), 'aria-label': 'data, settings and runs' }, this.data.element, this.teacher.element, this.form.element, this.runs.element);
+    this.hide = button('✕', 'Close (Esc)', () => this.toggleSide(false), { class: 'quiet-button hide', 'aria-label': 'Close' });
+    this.side = h('aside', { class: 'studio-side', id: studioId(), 'aria-label': 'data, settings and runs' }, this.hide, this.data.element, this.teacher.element, this.form.element, this.runs.element);
     this.main = h('div', { class: 'studio-main', role: 'region', 'aria-label': 'what is in view' }, this.real.element);
     this.element = h('div', { class: 'studio', 'data-lm-suppress-shortcuts': 'true' }, this.header.element, this.status.element, this.side, this.main, this.drawer.element);
     this.element.addEventListener('keydown', e => { if (e.key === 'Escape') this.toggleSide(false); });
+    this.main.addEventListener('pointerdown', () => this.toggleSide(false));
     this.header.menu.setAttribute('aria-controls', this.side.id);
     this.panelKeys = '';
     el.append(this.element);
@@ -722,9 +725,16 @@ class StudioApp {
     else if (place.top < room.top) this.side.scrollTop -= room.top - place.top;
   }
 
-  toggleSide(open = !this.side.classList.contains('open')) { // where it is narrow
+  // Where it is narrow the left side is a drawer.
+  toggleSide(open = !this.side.classList.contains('open')) {
+    const was = this.side.classList.contains('open');
+    if (open === was) return;
+    const below = this.header.element.offsetHeight + this.status.element.offsetHeight;
+    this.side.style.setProperty('--below-head', `${below}px`);
     this.side.classList.toggle('open', open);
     this.header.menu.setAttribute('aria-expanded', String(open));
+    const narrow = this.header.menu.offsetParent !== null;
+    if (narrow) (open ? this.hide : this.header.menu).focus();
   }
 
   update() {
