@@ -56,7 +56,8 @@ from ddnb.view.plots_pdd import (
 
 # %% ../nbs/all.ipynb #3f30974b
 if importlib.util.find_spec('ipywidgets') and sys.modules.get('ipywidgets', True):  # None there forbids the import
-    from ddnb.view.panel import Panel
+    from ddnb.view.panel import Panel, Recorded
+    from ddnb.view.runs import RunsPanel
     from ddnb.view.schedules import SchedulePanel
     from ddnb.view.studio import Studio
 

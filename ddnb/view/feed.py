@@ -20,7 +20,7 @@ from ..core.run import AT_WORK, Record, Run, is_written, live_run, resume
 from ..train.evaluate import CONTROL, Scores
 from .export import EXPORTERS, classes_of
 
-# %% ../../nbs/view/11_feed.ipynb #ec6dc818
+# %% ../../nbs/view/11_feed.ipynb #8017ebc5
 class RunView:
     "A run as it is seen: at work in this kernel, at work elsewhere, or at rest in its folder"
     def __init__(self, run: Run):
@@ -58,6 +58,11 @@ class RunView:
         "The run's state, or 'elsewhere' where another process is at work on it"
         elsewhere = not self.run.alive and self.run.state in AT_WORK
         return 'elsewhere' if elsewhere else self.run.state
+
+    @property
+    def total(self) -> int:
+        "Steps in all"
+        return self.run.last.total if self.run.last else 1
 
     def at(self, step: int) -> Record | None:
         "The last record with images at or before `step` (the first one where there is none)"

@@ -79,11 +79,12 @@ def _show_run(self: Run, **kwargs):
 
 Run._repr_mimebundle_ = _show_run
 
-# %% ../../nbs/view/17_panel.ipynb #c62c175f
+# %% ../../nbs/view/17_panel.ipynb #d84553f9
 _PAGE = '''<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>{style}
-body {{ margin: 0; padding: 16px; background: var(--ddnb-bg) }}</style></head>
+body {{ margin: 0; padding: 16px }}
+@media (prefers-color-scheme: dark) {{ body {{ background: #16181b }} }}</style></head>
 <body>{record}<script type="module">{script}
 mountAll();</script></body></html>'''
 

@@ -14,8 +14,7 @@ from ..core.basics import check, escape
 from ..data.images import DistilledSet
 from ..methods.difficulty import SCORES, Difficulty, mean_ranks, spearman
 from ..train.evaluate import CONTROL, spread
-from .charts import AMBER, BLUE, GREY
-from .plots import INK, Plot, name_ends, plot, show_image
+from .plots import AMBER, BLUE, GREY, INK, Plot, name_ends, plot, show_image
 
 # %% ../../nbs/view/03_plots_ccfs.ipynb #2c9c44ae
 def records(mixed: DistilledSet) -> list:

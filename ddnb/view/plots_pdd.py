@@ -14,8 +14,7 @@ from torch import Tensor
 from ..core.basics import check, tiles, to_unit
 from ..methods.pdd import partition
 from ..train.evaluate import CONTROL
-from .charts import AMBER, BLUE, GREY, VIOLET
-from .plots import INK, name_ends, name_rows, plot, show_image
+from .plots import AMBER, BLUE, GREY, INK, VIOLET, name_ends, name_rows, plot, show_image
 
 # %% ../../nbs/view/02_plots_pdd.ipynb #c289bedd
 def stages_plot(small,             # a set with stages

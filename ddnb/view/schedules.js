@@ -80,7 +80,7 @@ function seededRandom(seed) {
 }
 
 // Boxes by the rule of `random_boxes` in ddnb/data/views.py, [top, left, height, width] each. Every box takes the
-// same number of draws, so that boxes of one seed glide where the bounds do, and more boxes leave the first as they are.
+// same number of draws, so that boxes of one seed glide where the bounds do, and more boxes leave the first alone.
 function randomBoxes(lo, hi, size, n, random) {
   return boxesOf(lo, hi, size, Float64Array.from({ length: n * BOX_DRAWS }, random));
 }
@@ -263,6 +263,8 @@ class ScheduleEditor {
 
   // ---- what is seen ----
 
+  get base() { return this.room.height - (this.large ? 20 : 8); } // of the axis, where the milestone's handle is
+
   draw() {
     const { left, right, top, bottom, height } = this.room;
     this.x = scale(0, 1, left, this.width - right);
@@ -305,12 +307,12 @@ class ScheduleEditor {
   }
 
   drawAxes() {
-    const { left, right } = this.room, base = this.room.height - 20, end = this.width - right;
+    const { left, right } = this.room, base = this.base, end = this.width - right;
     const parts = [svg('text', { x: 0, y: 12, class: 'title' }, this.look.title),
       svg('path', { class: 'axis', d: `M${left} ${this.room.top}V${base}H${end}` })];
     for (const v of [0, .5, 1]) {
-      parts.push(svg('text', { x: left - 6, y: this.y(v) + 3.5, 'text-anchor': 'end', class: 'tick' }, scheduleShare(v)),
-        svg('path', { class: 'axis', d: `M${left - 3} ${this.y(v)}h3` }));
+      const at = { x: left - 6, y: this.y(v) + 3.5, 'text-anchor': 'end', class: 'tick' };
+      parts.push(svg('text', at, scheduleShare(v)), svg('path', { class: 'axis', d: `M${left - 3} ${this.y(v)}h3` }));
     }
     this.axes.replaceChildren(...parts);
   }
@@ -326,7 +328,7 @@ class ScheduleEditor {
         text: scheduleShare(hi) },
       lo: { x: across(still ? 1 : milestone), y: this.y(lo), value: lo, least: SCHEDULE_STEP, most: hi,
         label: 'smallest lower bound of the crop area', text: scheduleShare(lo) },
-      milestone: { x: this.x(turn), y: this.room.height - (this.large ? 20 : 8), value: turn, least: 0, most: 1,
+      milestone: { x: this.x(turn), y: this.base, value: turn, least: 0, most: 1,
         label: `milestone: ${after}`, text: place },
     };
   }
@@ -355,7 +357,7 @@ class ScheduleEditor {
     const end = (y, v) => svg('text', { class: 'value', x: edge, y: y + 4, style: `--ink-of:${this.look.colour}` },
       scheduleShare(v));
     this.rule.replaceChildren(
-      svg('path', { class: 'rule', d: `M${x.toFixed(1)} ${this.room.top - 4}V${this.room.height - (this.large ? 20 : 8)}` }),
+      svg('path', { class: 'rule', d: `M${x.toFixed(1)} ${this.room.top - 4}V${this.base}` }),
       ...[lo, hi].map(v => svg('circle', { cx: x, cy: this.y(v), r: 3, fill: this.look.colour })),
       ...(this.large ? [end(this.y(hi), hi), ...(hi - lo < 5e-4 ? [] : [end(low, lo)])] : []));
   }
@@ -437,8 +439,10 @@ class ScheduleEditor {
 
 // ---- the panel -----------------------------------------------------------------------------------------------------
 
-const CROPS_SEEN = 6, CENTRES_DRAWN = 1000, FACTS_DRAWN = 200; // boxes that are shown large, counted, counted at 101 points
-const PLAY_SECONDS = 10;                                     // from 0 to 100 % at the slowest of three speeds
+const CROPS_SEEN = 6;       // are shown enlarged
+const CENTRES_DRAWN = 1000; // boxes of the heat map
+const FACTS_DRAWN = 200;    // boxes at each percent of the run, for the curves
+const PLAY_SECONDS = 10;    // from 0 to 100 % at the slowest of three speeds
 
 const FINE_IMAGE = 96; // pixels along a side from which an image is stretched smoothly; those of less in whole steps
 
@@ -598,9 +602,10 @@ class SchedulesPanel {
     const curves = h('div', { class: 'schedule-curves' }, this.editors.schedule.element, this.editors.beside.element,
       ...this.charts.map(c => c.element));
     this.waiting.remove();
+    const main = h('div', { class: 'schedules-main' }, this.room, curves);
     this.root = h('section', { class: 'schedules', tabindex: -1, 'aria-label': 'crop schedules',
-      'data-lm-suppress-shortcuts': 'true', onkeydown: e => this.key(e) },
-    this.trouble, this.tools(facts), h('div', { class: 'schedules-main' }, this.room, curves), this.clock(), this.code());
+      'data-lm-suppress-shortcuts': 'true', onkeydown: e => this.key(e) }, // the Lab's own keys rest here
+    this.trouble, this.tools(facts), main, this.clock(), this.code());
     this.el.append(this.root);
     this.watch = new ResizeObserver(() => this.fit());
     for (const element of [this.room, this.charts[0].element]) this.watch.observe(element);
@@ -616,12 +621,13 @@ class SchedulesPanel {
     const other = button('⟳ other boxes', 'Draw other random crops', () => { this.seed++; this.wake(); },
       { class: 'plain' });
     this.both = h('input', { type: 'checkbox', onchange: e => this.compare(e.target.checked) });
+    const source = (key, name, tip) => button(name, tip, () => {
+      this.source = key;
+      this.wake();
+    }, { 'data-source': key });
     this.sources = h('div', { class: 'schedule-seg', role: 'group', 'aria-label': 'which images' },
-      ...[['real', 'real images'], ['run', 'being recovered']].map(([source, name]) =>
-        button(name, source === 'run' ? 'Images of the run, as they form' : 'Real images', () => {
-          this.source = source;
-          this.wake();
-        }, { 'data-source': source })));
+      source('real', 'real images', 'Real images'),
+      source('run', 'being recovered', 'Images of the run, as they form'));
     show(this.sources, Boolean(facts.run));
     const boxes = h('label', {}, 'boxes', this.boxCount);
     return h('div', { class: 'schedule-tools' }, h('div', { class: 'schedule-images' }, this.strip, this.stripNote),
@@ -631,12 +637,15 @@ class SchedulesPanel {
   }
 
   clock() {
-    this.play = button('▶', 'Play (Space)', () => this.setPlaying(!this.playing), { class: 'play', 'aria-label': 'Play' });
+    this.play = button('▶', 'Play (Space)', () => this.setPlaying(!this.playing),
+      { class: 'play', 'aria-label': 'Play' });
     this.slider = h('input', { type: 'range', min: 0, max: 100, step: 1, 'aria-label': 'progress of the run, percent',
       oninput: e => this.go(+e.target.value) });
     this.place = h('output', { class: 'schedule-place' });
-    this.speeds = h('div', { class: 'schedule-speed', role: 'group', 'aria-label': 'speed' }, ...[1, 2, 4].map(speed =>
-      button(`${speed}×`, `${PLAY_SECONDS / speed} s for the run`, () => this.setSpeed(speed), { 'data-speed': speed })));
+    const faster = speed => button(`${speed}×`, `${PLAY_SECONDS / speed} s for the run`, () => this.setSpeed(speed),
+      { 'data-speed': speed });
+    this.speeds = h('div', { class: 'schedule-speed', role: 'group', 'aria-label': 'speed' },
+      ...[1, 2, 4].map(faster));
     const step = by => () => this.go(this.at + by);
     return h('div', { class: 'schedule-time' }, this.play,
       button('◀', 'One percent back (←)', step(-1), { 'aria-label': 'One percent back' }), this.slider,
@@ -644,8 +653,7 @@ class SchedulesPanel {
   }
 
   code() {
-    this.lines = Object.fromEntries(['schedule', 'beside'].map(which => [which, new CodeLine(`var(--${
-      which === 'schedule' ? 'blue' : 'violet'})`)]));
+    this.lines = { schedule: new CodeLine('var(--blue)'), beside: new CodeLine('var(--violet)') };
     return h('div', { class: 'schedule-code' }, ...Object.values(this.lines).map(line => line.element));
   }
 

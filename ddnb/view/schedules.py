@@ -96,6 +96,8 @@ MOST_PIXELS = 4e6    # of their sheet: fewer of large images
 
 class SchedulePanel(Front):
     "Crop schedules under your hands: band, sampled boxes, their centres, whole-image crops, mean area, and the code"
+    app = 'schedules'
+
     def __init__(self, images=None,          # (N, C, S, S) uint8 or floats in [0, 1]; None: real digits
                  schedule=None,              # where it begins, any schedule; None: the run's, or cosine()
                  beside=None,                # a second schedule, shown at once; None: constant(), once it is asked for
@@ -116,7 +118,7 @@ class SchedulePanel(Front):
         self._png = _png(self.images)
         self._changed = False  # has Python changed a schedule?
         self._percents = set() # of the run, whose images the browser has
-        super().__init__(app='schedules')
+        super().__init__()
 
     @property
     def schedule(self):

@@ -27,6 +27,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from reference import COMMON, LINK, all_entries, directives, entries, readme
 
 from ddnb.core.basics import InputError, check, write_json, write_text
+from ddnb.view.front import script, style
 
 SITE = Path(__file__).parent
 ROOT = SITE.parent.parent
@@ -377,6 +378,8 @@ def write_sources(project: Project, src: Path) -> bool:  # a folder for Sphinx
     for file in static:
         (src/'_static').mkdir(exist_ok=True)
         shutil.copy(file, src/'_static')
+    write_text(src/'_static'/'panels.css', style())
+    write_text(src/'_static'/'panels.js', script() + '\nmountAll()\n')
     if (project.nbs/'images').is_dir(): shutil.copytree(project.nbs/'images', src/'images')
     return widgets
 

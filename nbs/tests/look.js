@@ -7,14 +7,17 @@ function isFlat(figure) { // has no size, or no picture
   return (!hidden && figure.getBoundingClientRect().width < 8) || (figure.tagName == 'IMG' && !figure.naturalWidth)
 }
 
-function isStuck(film, view) { // does a recorded frame stay when the slider moves?
-  const slider = film.querySelector('input')
-  const visible = () => [...film.querySelectorAll('[data-frame]')].filter(e => e.getBoundingClientRect().height > 8)
-  return ['0', slider.max].some(frame => {
+async function isStuck(record) { // does the panel stay as it is when the timeline moves?
+  const slider = record.querySelector('.time input')
+  if (!slider) return true
+  const shown = []
+  for (const frame of ['0', slider.max]) {
     slider.value = frame
-    slider.dispatchEvent(new view.Event('input'))
-    return visible().map(e => e.dataset.frame).join() != frame
-  })
+    slider.dispatchEvent(new record.ownerDocument.defaultView.Event('input', {bubbles: true}))
+    await wait(150)
+    shown.push(record.querySelector('.panel').dataset.shown)
+  }
+  return shown[0] === undefined || (shown[0] === shown[1] && slider.max !== '0')
 }
 
 async function searchResults(page) { // once their number has settled
@@ -38,7 +41,10 @@ async function look(name) {
   const view = frame.contentWindow
   if (view.MathJax && view.MathJax.startup) await view.MathJax.startup.promise
   const figures = [...page.querySelectorAll('.cell_output svg, article img')]
-  const films = [...page.querySelectorAll('.film')]
+  const records = [...page.querySelectorAll('.ddnb-record')]
+  if (records.length) await wait(500)
+  const stuck = []
+  for (const record of records) stuck.push(await isStuck(record))
   seen[name] = {
     figures: figures.length,
     flat: figures.filter(isFlat).length,
@@ -46,8 +52,8 @@ async function look(name) {
     set: page.querySelectorAll('.math mjx-container').length,
     wrong: page.querySelectorAll('mjx-merror').length,
     wide: Math.max(0, page.documentElement.scrollWidth - 1280),
-    films: films.length,
-    stuck: films.filter(film => isStuck(film, view)).length,
+    records: records.length,
+    stuck: stuck.filter(Boolean).length,
   }
   if (name.startsWith('search.html?')) seen[name].results = await searchResults(page)
   frame.remove()

@@ -56,6 +56,7 @@ def page(tab):
 
 
 def show(page, html):
+    page.goto('about:blank')  # nothing stays of the page before
     page.set_content(html)
     page.wait_for_function('window.ready')
     return page

@@ -225,9 +225,10 @@ def test_figures_and_math_show(seen):
 
 @slow
 @needs_a_browser
-def test_recorded_frames_move(seen):
-    films = {name for name, page in seen.items() if page['films']}
-    assert films >= {'view/film.html', *(f'guide/tutorial_{method}.html' for method in ('cda', 'pdd', 'ccfs'))}
+def test_recorded_panels_play(seen):
+    records = {name for name, page in seen.items() if page['records']}
+    tutorials = {f'guide/tutorial_{method}.html' for method in ('cda', 'pdd', 'ccfs')}
+    assert records >= {'view/panel.html', 'guide/tour.html', *tutorials}
     assert not [name for name, page in seen.items() if page['stuck']]
 
 
