@@ -90,7 +90,7 @@ class StudioField {
 
   complain(problem = '') {
     say(this.error, problem ? `✕ ${problem}` : '');
-    this.input.toggleAttribute('aria-invalid', Boolean(problem));
+    if (problem) this.input.setAttribute('aria-invalid', 'true'); else this.input.removeAttribute('aria-invalid');
   }
 
   options(pairs) { setOptions(this.input, pairs); }
@@ -509,7 +509,7 @@ class StudioReal {
     show(this.grid.element, Boolean(facts));
     show(this.pager, Boolean(facts && facts.pages > 1));
     if (!facts) { say(this.title, job ? '' : 'No data are loaded yet: choose a data set, or a folder of your own.'); return; }
-    say(this.title, `${data.loaded?.name ?? ''}, real images`);
+    say(this.title, `${data.loaded?.name ?? ''}: real images, and how many each class has`);
     if (this.fact !== fact) { this.fact = fact; this.take(facts, fact.pictures); }
   }
 
@@ -517,7 +517,7 @@ class StudioReal {
     const { facts } = this;
     if (!facts) return;
     let i = 0;
-    const rows = facts.rows.map(r => ({ label: r.label, name: r.name, indices: range(i, i += r.shown) }));
+    const rows = facts.rows.map(r => ({ label: r.label, name: `${r.name} · ${count(r.count)}`, indices: range(i, i += r.shown) }));
     const width = this.room.clientWidth - 130, height = this.room.clientHeight - 8;
     const px = fitting(facts.size, Math.max(...facts.rows.map(r => r.shown)), rows.length, width, height);
     this.grid.arrange(rows, facts.size, px);

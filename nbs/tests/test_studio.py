@@ -217,7 +217,7 @@ def test_data_that_are_refused_leave_the_loaded_ones_and_the_error_goes(desk, tm
     before = desk.real
     for value, said in ((' ', 'no data are named'), (str(tmp_path/'no'), 'there is no folder')):
         desk.do('data', value=value)
-        assert said in desk.trouble.problem and desk.trouble.section == 'data' and desk.real is before
+        assert said in rest(desk).trouble.problem and desk.trouble.section == 'data' and desk.real is before
     desk.do('data', value='digits')
     assert well(desk).real.name == 'digits' and len(desk.real.train) > 1000
 
@@ -238,7 +238,7 @@ def test_a_missing_data_set_can_be_downloaded_where_there_is_a_network(tmp_path,
     fetched = []
     monkeypatch.setattr(module, 'load', lambda name, **options: fetched.append((name, options)) or real)
     desk.do('download')
-    assert well(desk).real is real and fetched == [('cifar10', dict(size=None, download=True))]
+    assert well(desk).real is real and fetched == [('cifar10', dict(download=True))]
 
 
 def test_folders_to_choose_from(tmp_path):
