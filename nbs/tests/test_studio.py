@@ -775,25 +775,23 @@ def test_the_code_runs_in_a_fresh_kernel(desk, kind, tmp_path, monkeypatch):
     desk.selected = '' # the form's own code
     monkeypatch.setenv('DDNB_RUNS', str(tmp_path/'fresh'))
     code = desk.code()
-    run_fresh(code, tmp_path)
     desk.do('start')
     made = well(desk).selected
     assert made.startswith(kind.lower())
     script = desk.code()
     assert f"folder='{desk.folder/made}'" in script and len(script.splitlines()) <= 12
-    run_fresh(script, tmp_path)
-
-    anew = tmp_path/'anew'
-    script = script.replace(f"folder='{desk.folder/made}'", f'folder={str(anew)!r}').replace("/export'", "/again'")
-    out = run_fresh(f'{script}\nprint(small.identity)', tmp_path)
+    anew = script.replace(f"folder='{desk.folder/made}'", f'folder={str(tmp_path/"anew")!r}')
+    anew = anew.replace("/export'", "/again'") + '\nprint(small.identity)'
+    out = run_fresh([code, script, anew], tmp_path)
     assert out.split()[-1] == Run.open(desk.folder/made).result().identity, 'it makes the same set again'
 
 
-def run_fresh(code, tmp_path):
-    "Run a script in a process of its own; what it prints"
+def run_fresh(scripts, tmp_path):
+    "Run scripts in a new process, each as if it stood alone; what they print"
+    code = '\n'.join(f'exec({script!r}, {{}})' for script in scripts)
     done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, env=dict(os.environ, PYTHONPATH=str(ROOT)),
                           capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, f'{code}\n{done.stderr[-2000:]}'
+    assert done.returncode == 0, '\n\n'.join([*scripts, done.stderr[-2000:]])
     return done.stdout
 
 
