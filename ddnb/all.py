@@ -11,8 +11,8 @@ import sys
 from types import ModuleType
 
 from .app.demo import Report
-from .core.basics import InputError, sheet
-from .core.config import known
+from .core.basics import InputError, check, seeded, sheet
+from .core.config import known, register, registered
 from .core.run import Event, Method, Run, Stopped, resume
 from .data.images import DistilledSet, ImageSet, from_imagefolder, from_sheet, from_tensors, read_set
 from .data.load import RealData, load
@@ -20,7 +20,7 @@ from .data.views import apply_views, constant, cosine, linear, reverse, step
 from .methods.ccfs import CCFS
 from .methods.cda import CDA
 from .methods.difficulty import Difficulty, TrainingLog, published, spearman
-from .methods.matching import DC, DM, DSA, IDC
+from .methods.matching import DC, DM, DSA, IDC, Base
 from .methods.pdd import PDD
 from .methods.select import SELECTIONS, select
 from .methods.shards import gather, orders, run_shards, shards, work

@@ -104,7 +104,8 @@ class NotebookItem(pytest.Item):
 
 class ProjectChecks(pytest.File):
     def collect(self):
-        for check in (library_matches_notebooks, notebooks_are_clean, readme_matches_index, budgets_match_pages):
+        for check in (library_matches_notebooks, notebooks_match_library, notebooks_are_clean, readme_matches_index,
+                      budgets_match_pages):
             yield CheckItem.from_parent(self, name=check.__name__, check=check)
 
 
@@ -121,6 +122,9 @@ class CheckItem(pytest.Item):
 
 
 def library_matches_notebooks(): compare_with_copy('nbdev_export', ROOT/'ddnb')
+
+
+def notebooks_match_library(): compare_with_copy('nbdev_update', NBS)
 
 
 def notebooks_are_clean(): compare_with_copy('nbdev_clean', NBS)

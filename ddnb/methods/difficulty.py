@@ -8,6 +8,7 @@ __all__ = ['SCORES', 'PUBLISHED', 'Difficulty', 'Score', 'true_logit', 'true_mar
 
 # %% ../../nbs/methods/20_difficulty.ipynb #60e357b5
 import hashlib
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..core.basics import InputError, check, load_tensors, patch, save_tensors, write_json
-from ..core.config import Input, known, register, registered
+from ..core.config import Input, expects, known, register, registered
 from ..data.images import ImageSet
 from ..train.nets import last_linear, layer_inputs
 from ..train.train import Teacher
@@ -129,6 +130,7 @@ class Score:
     help: str               # its definition
     higher_is_harder: bool  # which way the score grows
     early: bool = False     # a mean over the first epochs only, not over the whole run
+    measure: Callable | None = None # logits (B, K), labels (B,) → a score each, (B,); None: one of those below
 
 register('score', 'forgetting', Score('times the image went from right to wrong', True))
 register('score', 'aum', Score('z_y − max over the other classes', False))
@@ -140,6 +142,14 @@ register('score', 'entropy', Score('entropy of the probabilities', True))
 register('score', 'loss', Score('−log p_y', True))
 register('score', 'logit', Score('z_y', False))
 SCORES = registered('score')
+
+def _check_score(thing):
+    "Raise `InputError` unless `thing` is a `Score` that can be measured"
+    remedy = "register('score', name, Score('its definition', True, measure=f)), where f(logits, labels) gives (B,)"
+    check(isinstance(thing, Score), f'the score {thing!r:.60} is no Score', remedy)
+    check(callable(thing.measure) or thing in SCORES.values(), f'nothing measures the score {thing.help!r}', remedy)
+
+expects('score', _check_score) # after ours, which `scores_of` measures together
 
 # %% ../../nbs/methods/20_difficulty.ipynb #e306884a
 def true_logit(z: Tensor, y: Tensor) -> Tensor: # (B, K) logits, (B,) labels
@@ -155,7 +165,9 @@ def scores_of(z: Tensor,                 # (B, K) logits
               y: Tensor,                 # (B,) labels
               norm: Tensor | None = None # (B,) norms of the last layer's input, which GraNd needs
               ) -> dict:
-    "Name → score of each example in one look at it, (B,) float32; 'grand' only where `norm` is known"
+    """Name → score of each example in one look at it, (B,) float32; 'grand' only where `norm` is known.
+
+    With what others registered: `InputError` where a `measure` gives no number an example."""
     z = z.float()
     log_p = z.log_softmax(1)
     p = log_p.exp()
@@ -165,7 +177,18 @@ def scores_of(z: Tensor,                 # (B, K) logits
     scores = dict(aum=true_margin(z, y), el2n=el2n, margin=first - second, confidence=first,
                   entropy=-(p * log_p).sum(1), loss=-log_py, logit=true_logit(z, y))
     if norm is not None: scores['grand'] = el2n * torch.sqrt(norm * norm + 1)
+    for name, score in SCORES.items():
+        if score.measure: scores[name] = _measured(name, score, z, y)
     return scores
+
+def _measured(name: str, score: Score, z: Tensor, y: Tensor) -> Tensor:
+    "What somebody's own `measure` says of each example, (B,) float32"
+    values = score.measure(z, y)
+    fits = torch.is_tensor(values) and values.shape == y.shape
+    shape = tuple(values.shape) if torch.is_tensor(values) else type(values).__name__
+    check(fits, f'the score {name!r} gives {shape} for {len(y)} examples',
+          'measure(logits, labels) gives (B,), a number each')
+    return values.detach().float()
 
 # %% ../../nbs/methods/20_difficulty.ipynb #6c62e323
 class TrainingLog:

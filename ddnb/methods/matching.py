@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
 from ..core.basics import channel, check, patch, pick_device, seeded, to_unit
-from ..core.config import known, to_config
-from ..core.run import Event, Method, versions
+from ..core.config import expects, known, to_config
+from ..core.run import Event, Method, check_method, versions
 from ..data.dsa import draw_dsa, strategy
 from ..data.images import DistilledSet, Training, stratified
 from ..data.load import RealData
@@ -315,6 +315,8 @@ def siamese(x: Tensor,      # (classes, n, C, S, S) in a space whose zero is neu
 # %% ../../nbs/methods/11_matching.ipynb #785c56c4
 STOPS = { # images a class → stops along a network, epochs between two stops
     1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
+
+expects('base', lambda cls: check_method(cls, Base))
 
 @known('base')
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..core.basics import check, seeded
-from ..core.config import register, registered
+from ..core.config import expects_type, register, registered
 from ..data.images import ImageSet
 from .difficulty import Difficulty
 
@@ -177,6 +177,8 @@ class Rule:
     pick: Callable         # (evidence, labels, ipc, generator) → indices, see `balanced`
     score: str = ''        # the name of a score, 'any', or '' for none
     features: bool = False # the inputs of a teacher's last layer?
+
+expects_type('selection', Rule)
 
 register('selection', 'random', Rule(pick_random))
 register('selection', 'easiest', Rule(pick_easiest, 'any'))

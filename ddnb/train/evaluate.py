@@ -22,7 +22,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..core.basics import InputError, check, pick_device, read_json, seeded, to_unit, write_json
-from ..core.config import check_names, known, read_call, register, registered
+from ..core.config import check_names, expects, known, read_call, register, registered
 from ..data.images import DistilledSet, ImageSet, Training, check_classes
 from ..data.load import RealData
 from ..data.spaces import make_space
@@ -64,6 +64,13 @@ class Protocol:
         return replace(recipe, space=small.training.space), tuple(small.training.rates)
 
 # %% ../../nbs/train/03_evaluate.ipynb #45970eee
+def _check_protocol(thing):
+    "Raise `InputError` unless `thing` is a `Protocol`, or one for each of some families of data"
+    family = thing if isinstance(thing, dict) else {'all': thing}
+    fits = bool(family) and all(isinstance(p, Protocol) for p in family.values())
+    check(fits, f'the protocol {thing!r:.60} is none', "Protocol(name, Recipe(…)), or a dict {'cifar10': Protocol(…)}")
+
+expects('protocol', _check_protocol)
 PROTOCOLS = registered('protocol') # name → a Protocol, or family of data → Protocol
 
 def protocol(name,                        # 'hard', 'ccfs(epochs=20, lr=0.05)', or a Protocol

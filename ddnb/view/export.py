@@ -100,7 +100,7 @@ def frame_picture(run: Run, event) -> Image.Image: # a run; one of its records w
 
 def _events_with_images(run: Run, most: int = 40) -> list:
     "At most `most` of the events that have images, spread evenly"
-    events = [e for e in run.events if e.get('preview')]
+    events = [e for e in run.events if e.get('preview') and (run.folder/e['preview']).exists()]
     check(len(events) > 0, f'{str(run.folder)!r} has recorded no images yet', 'let it run for a second')
     places = sorted({round(i * (len(events) - 1) / max(1, most - 1)) for i in range(most)})
     return [events[i] for i in places]

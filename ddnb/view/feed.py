@@ -157,7 +157,9 @@ class Feed:
         self.key = str(run.folder)
         self._events = 0          # that were sent
         self._frames = set()      # previews that were sent
+        self._latest = None       # the last event that was sent
         self._said = {}           # name → what was said last
+        self._problems = {}       # name of what could not be read → why
         self._lock = threading.RLock()
 
     @property
@@ -216,7 +218,8 @@ def said(self: Feed) -> str:
 def state(self: Feed) -> dict:
     "How the run stands"
     view, run = self.view, self.run
-    state = dict(state=view.state, words=sentence(view))
+    words = ' '.join([sentence(view), *self._problems.values()]).strip()
+    state = dict(state=view.state, words=words)
     if view.state == 'failed' and run.error: state |= problem_of(run.error)
     if view.state not in ('running', 'elsewhere') or not run.last: return state
     pace = speed(run.events[-60:])
@@ -239,27 +242,40 @@ def everything(self: Feed) -> list: # of (message, pictures)
 def news(self: Feed) -> list: # of (message, pictures)
     "What has come since the last time"
     with self._lock:
-        before = self.run
         self.view.refresh()
-        begun_again = self.run is not before and len(self.run.events) < self._events
-        if begun_again: return [(dict(kind='restart', key=self.key), []), *self.everything()]
+        if self._begun_again(): return [(dict(kind='restart', key=self.key), []), *self.everything()]
         events = list(self.run.events)
         messages = []
         if len(events) > self._events:
             new = [_event(r) for r in events[self._events:]]
             messages.append((dict(kind='events', key=self.key, **{'from': self._events}, events=new), []))
             self._events = len(events)
+            self._latest = events[-1]
         messages += self._new_frames(events)
         for name, stamp, say in self.extras():
             if stamp and self._said.get(name) != stamp:
                 self._said[name] = stamp
-                value, pictures = say()
-                messages.append((dict(kind='extra', key=self.key, name=name, value=value), pictures))
+                messages += self._extra(name, say)
         state = self.state()
         if self._said.get('state') != state:
             self._said['state'] = state
             messages.append((dict(kind='state', key=self.key, **state), []))
         return messages
+
+@patch
+def _begun_again(self: Feed) -> bool:
+    "Was the folder taken by another run, or by this one from an earlier checkpoint? Then what was sent is not so."
+    return self._events > 0 and self.run.events[self._events - 1:self._events] != [self._latest]
+
+@patch
+def _extra(self: Feed, name: str, say) -> list: # gives value and pictures
+    "What came later; where it can't be read the state says so, and all else is there"
+    self._problems.pop(name, None)
+    try: value, pictures = say()
+    except InputError as e:
+        self._problems[name] = f'{e.problem}; {e.remedy}.'
+        return []
+    return [(dict(kind='extra', key=self.key, name=name, value=value), pictures)]
 
 @patch
 def _new_frames(self: Feed, events: list) -> list:

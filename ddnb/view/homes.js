@@ -33,7 +33,7 @@ function mount(el) { // a place with a record in it
   APPS[app](room, store);
 }
 
-export function mountAll(root = document) {
+function mountAll(root = document) {
   for (const el of root.querySelectorAll('.ddnb-record')) {
     if (el.dataset.mounted) continue;
     el.dataset.mounted = 'yes';
@@ -41,4 +41,6 @@ export function mountAll(root = document) {
   }
 }
 
+// a page that is opened from a folder may load no module: there these two lines are left out
+export { mountAll };
 export default { initialize: ({ model }) => { storeOf(model); }, render };

@@ -197,7 +197,8 @@ class RunBar {
     this.track.firstChild.style.width = `${100 * done / Math.max(total, 1)}%`;
     fill(this.track, { 'aria-valuenow': done, 'aria-valuemin': 0, 'aria-valuemax': total }, []);
     say(this.facts, [`${count(done)} of ${count(total)}`, at && state.pace ? `${brief(state.pace)} steps/s` : '',
-      at && state.left ? `${duration(state.left)} left` : '', runs[0].about.said].filter(Boolean).join(' · '));
+      at && state.left ? `${duration(state.left)} left` : '', runs[0].about.said,
+      state.lost ? `images of ${count(runs[0].frames.size)} of ${count(runs[0].frames.size + state.lost)} recorded steps are kept` : ''].filter(Boolean).join(' · '));
     const any = (...names) => names.some(n => states.has(n));
     const controls = store.live;
     show(this.resume, controls && any('paused', 'stopped', 'failed', 'interrupted'));

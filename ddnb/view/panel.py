@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Panel', 'recorded_messages', 'to_html', 'Recorded']
 
-# %% ../../nbs/view/17_panel.ipynb #7f6635d6
+# %% ../../nbs/view/17_panel.ipynb #685060da
 from pathlib import Path
 
 from ..core.basics import check, escape, png_uri, write_text
@@ -13,7 +13,7 @@ from ..core.run import Run
 from . import recovery, selection, stages, teacher  # noqa: F401  their feeds are for their methods
 from .export import EXPORTERS, frame_picture
 from .feed import feed_of
-from .front import Front, record_html, script, style
+from .front import Front, page_script, record_html, style
 
 # %% ../../nbs/view/17_panel.ipynb #319d785d
 class Panel(Front):
@@ -79,14 +79,13 @@ def _show_run(self: Run, **kwargs):
 
 Run._repr_mimebundle_ = _show_run
 
-# %% ../../nbs/view/17_panel.ipynb #d84553f9
+# %% ../../nbs/view/17_panel.ipynb #fa82a4b7
 _PAGE = '''<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>{style}
 body {{ margin: 0; padding: 16px }}
 @media (prefers-color-scheme: dark) {{ body {{ background: #16181b }} }}</style></head>
-<body>{record}<script type="module">{script}
-mountAll();</script></body></html>'''
+<body>{record}<script>{script}</script></body></html>'''
 
 def recorded_messages(runs, most: int = 60) -> list: # runs; pictures of each at most
     "What a page without a kernel shows of some runs"
@@ -102,7 +101,7 @@ def to_html(run: Run, path=None, *others: Run) -> Path: # a run; file to write, 
     "The run as one page that needs nothing else: the panel with all that was recorded. Returns the path."
     path = Path(path) if path else run.folder/'exports'/'run.html'
     title = f'{run.method_name}: {run.folder.name}'
-    text = _PAGE.format(title=escape(title), style=style(), script=script().replace('</script', '<\\/script'),
+    text = _PAGE.format(title=escape(title), style=style(), script=page_script().replace('</script', '<\\/script'),
                         record=record_html(recorded_messages([run, *others])))
     write_text(path, text)
     return path

@@ -75,13 +75,22 @@ def _score(row: Row, rows: list) -> dict:
                 gap=row.mean - control.mean if control else None)
 
 # %% ../../nbs/view/18_runs.ipynb #8f41a9a5
-def run_row(feed: Feed, differs: str) -> dict: # of the run; the settings that set it apart
+def run_row(feed: Feed,                    # of the run
+            differs: str,                  # the settings that set it apart
+            damaged: list | None = None    # takes the error of scores that can't be read
+            ) -> dict:
     "A line of the table"
     run, settings, last = feed.run, feed.settings, feed.run.last
-    score, ipc = score_of(run), settings.get('ipc')
+    score, ipc = _score_or_none(run, damaged), settings.get('ipc')
     step, total = (last.step, last.total) if last else (0, 0)
     return dict(key=feed.key, name=run.folder.name, method=run.method_name, data=data_name(run),
                 ipc=_images(score, ipc), step=step, total=total, state=feed.view.state, score=score, differs=differs)
+
+def _score_or_none(run: Run, damaged: list | None):
+    try: return score_of(run)
+    except InputError as e:
+        if damaged is None: raise
+        damaged.append(e)
 
 def _images(score, ipc):
     "Images a class: those that were judged, else those that the settings say"
@@ -116,7 +125,7 @@ class RunsPanel(Front):
         runs = runs_in(self.folder, damaged)
         differ = differences_of(runs)
         for feed in map(feed_of, runs):
-            row = run_row(feed, differ[feed.key]) | dict(picture=None)
+            row = run_row(feed, differ[feed.key], damaged) | dict(picture=None)
             x, _ = feed.view.frame(row['step'])
             if x is not None:
                 row |= dict(picture=len(pictures), size=x.shape[-1])

@@ -27,7 +27,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from reference import COMMON, LINK, all_entries, directives, entries, readme
 
 from ddnb.core.basics import InputError, check, write_json, write_text
-from ddnb.view.front import script, style
+from ddnb.view.front import page_script, style
 
 SITE = Path(__file__).parent
 ROOT = SITE.parent.parent
@@ -379,7 +379,7 @@ def write_sources(project: Project, src: Path) -> bool:  # a folder for Sphinx
         (src/'_static').mkdir(exist_ok=True)
         shutil.copy(file, src/'_static')
     write_text(src/'_static'/'panels.css', style())
-    write_text(src/'_static'/'panels.js', script() + '\nmountAll()\n')
+    write_text(src/'_static'/'panels.js', page_script())
     if (project.nbs/'images').is_dir(): shutil.copytree(project.nbs/'images', src/'images')
     return widgets
 

@@ -24,7 +24,7 @@ def accents(blue):
 html_theme = 'furo'
 html_theme_options = {'light_css_variables': accents('#3b6fb6'), 'dark_css_variables': accents('#8fb4e8')}
 html_css_files = ['style.css', 'panels.css']
-html_js_files = [('panels.js', {'type': 'module'})]  # recorded panels play without a kernel
+html_js_files = [('panels.js', {'defer': 'defer'})]  # recorded panels play without a kernel
 html_copy_source = False
 html_show_sphinx = False
 mathjax_path = 'tex-svg.js'

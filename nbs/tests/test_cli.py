@@ -213,6 +213,132 @@ def test_a_file_may_not_hide_another_module(tmp_path, capsys):
     assert "another module 'json'" in capsys.readouterr().err
 
 
+BROKEN = {
+    'syntax': ('def f(:\n    pass', ':1: SyntaxError'), 'error': ('x = 1\n1 / 0\n', ':2: ZeroDivisionError'),
+    'exit': ('import sys\nsys.exit(3)\n', ':2: SystemExit: 3'),
+    'inner': ('\nimport nothing_such\n', ':2: ModuleNotFoundError'),
+    'refused': ("from ddnb.core.config import register\nregister('method', 'x', int)\n",
+                ':2: int does not derive from Method'),
+}
+
+
+@pytest.mark.parametrize('source, message', BROKEN.values(), ids=BROKEN)
+def test_a_file_that_fails_is_named_with_its_line(tmp_path, capsys, source, message):
+    path = tmp_path/'fails_here.py'
+    path.write_text(source)
+    before = list(sys.path)
+    for _ in range(2):
+        assert main(['--import', str(path), 'run', '--help']) == 2
+        error = capsys.readouterr().err
+        assert f'ddnb: {path} can not be imported' in error and f'{path}{message}' in error and '→' in error
+        assert 'fails_here' not in sys.modules and sys.path == before
+
+
+def test_a_module_that_fails_is_named_with_its_line(importable, capsys):
+    (importable/'bad_package').mkdir()
+    (importable/'bad_package/__init__.py').write_text('1 / 0')
+    (importable/'bad_module.py').write_text('import nothing_such')
+    for name, error in {'bad_package.x': '__init__.py:1: Zero', 'bad_module': 'bad_module.py:1: ModuleNotFound',
+                        '..': '→', '': '→'}.items():
+        assert main(['--import', name, 'run', '--help']) == 2
+        assert error in capsys.readouterr().err
+
+
+def test_a_file_finds_what_lies_beside_it(registry, tmp_path, capsys):
+    (tmp_path/'beside_it.py').write_text(MEANS)
+    (tmp_path/'uses_it.py').write_text('import beside_it')
+    assert 'filemeans' in help_text('--import', str(tmp_path/'uses_it.py'), 'run', capsys=capsys)
+    assert str(tmp_path) not in sys.path
+
+
+def test_a_run_says_how_it_is_carried_on(monkeypatch, registry, tmp_path, capsys):
+    path = tmp_path/'my methods.py'
+    path.write_text(MEANS.replace('FileMeans', 'SlowMeans').replace('sleep(.01)', 'sleep(.05)'))
+    def interrupted(self, progress=False):
+        monkeypatch.undo()
+        while not self.last: pass
+        raise KeyboardInterrupt
+    monkeypatch.setattr(cli.Run, 'wait', interrupted)
+    out = tmp_path/'r'
+    assert main(['--import', str(path), 'run', 'slowmeans', '--out', str(out)]) == 130
+    assert f"`ddnb --import '{path}' resume {out}` carries it on" in capsys.readouterr().out
+    result = ddnb('resume', out)
+    assert result.returncode == 2 and 'ddnb --import mine.py' in result.stderr
+
+
+@pytest.mark.parametrize('command', [['run'], ['resume']])
+def test_help_tells_of_import(command, capsys):
+    assert '--import MODULE_OR_FILE' in help_text(*command, capsys=capsys)
+
+
+@pytest.mark.parametrize('command', [['run', 'mine'], ['run', 'pdd', '--base', 'mine'],
+                                     ['export', 'a', 'b', '--format', 'mine']])
+def test_an_unknown_name_hints_at_import(command, capsys):
+    with pytest.raises(SystemExit): main(command)
+    assert 'ddnb --import mine.py' in capsys.readouterr().err
+    with pytest.raises(SystemExit): main(['run', 'cda', 'x', '--preset', 'mine'])
+    assert '--import' not in capsys.readouterr().err
+
+
+# ---- before any work -------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('command', ['squeeze --out {}', 'run cda x --out {}', 'run pdd --out {}', 'demo --out {}',
+                                     'evaluate x --json {}', 'export x {}'])
+def test_the_place_of_the_output_is_looked_at_first(monkeypatch, tmp_path, capsys, command):
+    (tmp_path/'file').write_text('')
+    def work(*args, **more): raise AssertionError('it was begun')
+    for name in ('load', 'read_set', 'read_sets', 'demo'): monkeypatch.setattr(cli, name, work)
+    assert main(command.format(tmp_path/'file/below').split()) == 2
+    error = capsys.readouterr().err
+    assert "file' is a file" in error and '→' in error
+    if 'json' not in command: assert main(command.format(tmp_path/'file').split()) == 2
+    else: assert main(command.format(tmp_path).split()) == 2
+
+
+def test_rows_are_printed_before_they_are_saved(monkeypatch, capsys):
+    class Rows:
+        def __str__(self): return 'the rows'
+        def save(self, path): raise OSError(28, 'No space left on device', path)
+    monkeypatch.setattr(cli, 'read_sets', lambda folders: {})
+    monkeypatch.setattr(cli, 'data_to_judge_on', lambda *args: None)
+    monkeypatch.setattr(cli, 'evaluate', lambda *args, **more: Rows())
+    assert main(['evaluate', 'x', '--json', 'rows.json']) == 2
+    out, err = capsys.readouterr()
+    assert 'the rows' in out and err.startswith('ddnb: rows.json: No space left on device\n  → ')
+
+
+@pytest.mark.parametrize('options', [['--data', ''], ['--root', ' '], ['--schedule', 'cosine('], ['--out', ''],
+                                     ['--schedule', 'cosine)'], ['--schedule', 'reverse(cosine(0.5)']])
+def test_half_a_value_is_refused_early(options, capsys):
+    command = ['run', 'cda', 'x'] if options[0] in ('--schedule', '--out') else ['squeeze', '--out', 'x']
+    with pytest.raises(SystemExit) as end: main([*command, *options])
+    assert end.value.code == 2 and '→' in capsys.readouterr().err
+
+
+# ---- remedies --------------------------------------------------------------------------------------------------
+
+def test_remedies_name_options_in_a_shell(tmp_path, capsys):
+    assert main(['squeeze', '--data', 'cifar10', '--root', str(tmp_path), '--out', str(tmp_path/'t')]) == 2
+    error = capsys.readouterr().err
+    assert '--data cifar10, --root' in error and '--data cifar10, --download' in error and 'load(' not in error
+    options = ['--root', '--teacher', '--out', '--device', '--size']
+    words = {'choose another folder=, or resume it as it is': 'choose another --out, or resume it as it is',
+             "use device='auto' or one of ['cpu']": "use --device auto or one of ['cpu']",
+             'give root= the folder': 'give --root the folder', 'size=28 resizes': '--size 28 resizes',
+             'evaluate with teacher=': 'evaluate with --teacher', 'unknown=3 stays': 'unknown=3 stays'}
+    for ours, theirs in words.items(): assert cli.in_shell_words(ours, options) == theirs
+    assert cli.in_shell_words("resume('a b') carries it on", (), ['m.py']) == \
+        "`ddnb --import m.py resume 'a b'` carries it on"
+
+
+def test_a_data_set_can_be_fetched(monkeypatch, tmp_path):
+    told = {}
+    monkeypatch.setattr(cli, 'load', lambda *args, **more: told.update(more) or 1 / 0)
+    command = ['squeeze', '--data', 'cifar10', '--download', '--out', str(tmp_path/'t')]
+    with pytest.raises(ZeroDivisionError): main(command)
+    assert told['download'] is True
+
+
 @pytest.fixture
 def importable(tmp_path, monkeypatch):
     "A folder that modules and packages are imported from"

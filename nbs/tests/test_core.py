@@ -5,23 +5,26 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+import types
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from ddnb.app.cli import field_parser
 from ddnb.core.basics import InputError, pick_device, read_json, write_json, write_text
 from ddnb.core.config import (
     Input,
     check_names,
     check_types,
+    field_types,
     find_class,
     from_config,
     known,
     plain_value,
     read_call,
-    register,
     registered,
 )
 from ddnb.core.run import AT_WORK, NEXT_STATES, Event, Method, Record, Run, Stopped, is_written, live_run, resume
@@ -100,6 +103,44 @@ class Bread:
 def test_settings_of_another_type_are_refused(settings):
     with pytest.raises(InputError, match=next(iter(settings))): Bread(**settings)
 
+@pytest.mark.parametrize('settings', [dict(grams=10**400), dict(grams=2**53), dict(grams=10**5000), dict(salt=10**400),
+                                      dict(salt=np.float32('inf')), dict(grams=-2**53)])
+def test_numbers_beyond_all_measure_are_refused(settings):
+    with pytest.raises(InputError, match='is no number to work with'): Bread(**settings)
+    assert Bread(2**53 - 1).grams == 2**53 - 1
+
+LATER = """
+from __future__ import annotations
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+from ddnb.core.config import check_types
+from ddnb.core.run import Event, Method
+if TYPE_CHECKING: from nowhere import Flour
+
+@dataclass(frozen=True)
+class Loaf(Method):
+    grams: int = 500   # of flour
+    salt: float = .02  # share
+    def stream(self, state): yield Event(1, 1)
+
+@dataclass(frozen=True)
+class Flat(Loaf):
+    flour: Flour = None   # whose name is not there
+"""
+
+def test_types_are_checked_where_annotations_are_texts():
+    names = dict(__name__='later')
+    sys.modules['later'] = types.ModuleType('later')
+    try:
+        exec(LATER, names)
+        vars(sys.modules['later']).update(names)
+        for cls in (names['Loaf'], names['Flat']):
+            assert field_types(cls)['grams'] is int and field_types(cls)['salt'] is float
+            with pytest.raises(InputError, match='grams=1.5 is not a whole number'): cls(grams=1.5)
+            option = {f.name: f for f in fields(cls)}['grams']
+            assert field_parser(option, field_types(cls)['grams']) is int
+    finally: del sys.modules['later']
+
 def test_an_unknown_setting_is_told_its_neighbour():
     with pytest.raises(InputError, match="did you mean 'grams'"): check_names(Bread, ['gramm'])
 
@@ -121,15 +162,6 @@ def test_a_declared_class_is_found_without_an_import():
     code = "from ddnb.core.config import find_class; print(find_class('ddnb.methods.cda:CDA').__name__)"
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == 'CDA'
-
-def test_a_name_belongs_to_one_thing():
-    def rule(): pass
-    register('selection', 'of the test', rule)
-    try:
-        assert register('selection', 'of the test', rule) is rule # a cell that is run again
-        with pytest.raises(InputError, match='of the test'): register('selection', 'of the test', until)
-        with pytest.raises(InputError, match='meal'): register('meal', 'soup', rule)
-    finally: del registered('selection')['of the test']
 
 def test_methods_and_bases_are_registered():
     import ddnb.all  # noqa: F401 – it imports them

@@ -7,9 +7,18 @@ import torch
 from torch import nn
 
 from ddnb.core.basics import InputError
-from ddnb.core.config import registered
+from ddnb.core.config import register, registered
 from ddnb.data.load import load
-from ddnb.methods.difficulty import Difficulty, TrainingLog, features, one_pass, published, scores_of, true_margin
+from ddnb.methods.difficulty import (
+    Difficulty,
+    Score,
+    TrainingLog,
+    features,
+    one_pass,
+    published,
+    scores_of,
+    true_margin,
+)
 from ddnb.train.nets import last_linear, make_net
 from ddnb.train.train import Teacher, squeeze
 
@@ -28,6 +37,20 @@ def without_linear_layer(real):
     "A teacher that ends in a convolution"
     net = nn.Sequential(nn.Conv2d(1, 10, 8), nn.Flatten())
     return Teacher(net, 'convolution', real.classes, 1, 8, real.train.mean, real.train.std)
+
+
+def test_a_score_of_ones_own_is_measured_wherever_scores_are():
+    def gini(z, y): return 1 - z.softmax(1).square().sum(1)
+    z, y = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
+    register('score', 'gini', Score('1 − Σ p²', True, measure=gini))
+    try:
+        assert torch.equal(scores_of(z, y)['gini'], gini(z, y))
+        log = TrainingLog(6)
+        log(0, torch.arange(6), z, y)
+        assert torch.equal(log.scores()['gini'], gini(z, y))
+        register('score', 'gini', Score('1 − Σ p²', True, measure=lambda z, y: z))
+        with pytest.raises(InputError, match=r"the score 'gini' gives \(6, 3\) for 6 examples"): scores_of(z, y)
+    finally: del registered('score')['gini']
 
 
 def test_scores_of_other_images_are_refused(real, places):
