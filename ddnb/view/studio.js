@@ -90,7 +90,7 @@ class StudioField {
 
   complain(problem = '') {
     say(this.error, problem ? `✕ ${problem}` : '');
-    this.input.toggleAttribute('aria-invalid', Boolean(problem));
+    if (problem) this.input.setAttribute('aria-invalid', 'true'); else this.input.removeAttribute('aria-invalid');
   }
 
   options(pairs) { setOptions(this.input, pairs); }
@@ -110,8 +110,7 @@ class StudioSchedule {
   }
 
   tellWords(value) {
-    const words = value ? `${value.reversed ? 'reversed ' : ''}${value.kind}, ${Math.round(100 * value.lo)} % to ${Math.round(100 * value.hi)} %` : 'a function of your own';
-    say(this.summary, `${this.words}: ${words}`);
+    say(this.summary, `${this.words}: ${scheduleWords(value)}`);
   }
 
   put(value) {
@@ -122,9 +121,10 @@ class StudioSchedule {
     this.sent = null;
     this.text = text;
     this.tellWords(value);
-    if (own || !value) return; // the editor shows it already
+    if (own) return; // the editor shows it already
+    if (this.editor) { this.editor.set(value); return; }
     this.editor = new ScheduleEditor({ value, kinds: this.kinds, size: 'small', change: this.change });
-    this.room.replaceChildren(this.editor.element);
+    this.room.append(this.editor.element);
   }
 
   complain(problem = '') { say(this.error, problem ? `✕ ${problem}` : ''); }
@@ -193,6 +193,7 @@ class StudioHeader {
     this.measure = button('how long?', 'Time a few steps', () => app.order('measure'), { class: 'link' });
     this.primary = button('', '', () => {
       const { order, facts } = app.now.primary;
+      app.toggleSide(false);
       app.order(order, facts);
     }, { class: 'primary' });
     this.element = h('header', { class: 'studio-head' }, this.menu, this.steps, h('span', { class: 'space' }), this.cost, this.measure, this.primary);
@@ -233,9 +234,9 @@ class StudioStatus {
     this.element = h('div', { class: 'studio-status' }, this.words, this.button, this.track, this.left, this.cancel, h('span', { class: 'space' }), this.why);
   }
 
-  update({ status, job, primary }) {
-    const error = status.kind === 'error';
-    const said = [error ? `✕ ${status.words}` : status.words, status.remedy].filter(Boolean).join(': ');
+  update({ status, job, primary, at }) {
+    const error = status.kind === 'error', atField = status.section === 'data' && at === 'data'; // the rest stands there
+    const said = [error ? `✕ ${status.words}` : status.words, atField ? '' : status.remedy].filter(Boolean).join(': ');
     say(this.why, job ? '' : primary.why);
     say(this.words, job ? [job.words, job.note].filter(Boolean).join(': ') + ' …' : said);
     this.words.classList.toggle('error', error && !job);
@@ -445,7 +446,8 @@ class StudioRuns {
     const hurt = damaged.length ? `${plural(damaged.length, 'run')} can not be read: ${damaged.join('; ')}. ` : '';
     say(this.words, hurt + (!own.length ? 'None yet. What is started appears here, and stays.' : own.length < 2 ? '' :
       ticked.length === 2 ? `Comparing ${ticked.join(' and ')}.` : ticked.length === 1 ? 'Tick one more to compare.' : 'Tick two runs to compare.'));
-    if (selected !== this.selected) this.list.keyedChildren?.get(selected)?.element.scrollIntoView?.({ block: 'nearest' });
+    const item = selected !== this.selected && this.list.keyedChildren.get(selected)?.element;
+    if (item) this.app.reveal(item);
     this.selected = selected;
   }
 
@@ -507,7 +509,7 @@ class StudioReal {
     show(this.grid.element, Boolean(facts));
     show(this.pager, Boolean(facts && facts.pages > 1));
     if (!facts) { say(this.title, job ? '' : 'No data are loaded yet: choose a data set, or a folder of your own.'); return; }
-    say(this.title, `${data.loaded?.name ?? ''}, real images`);
+    say(this.title, `${data.loaded?.name ?? ''}: real images, and how many each class has`);
     if (this.fact !== fact) { this.fact = fact; this.take(facts, fact.pictures); }
   }
 
@@ -515,7 +517,7 @@ class StudioReal {
     const { facts } = this;
     if (!facts) return;
     let i = 0;
-    const rows = facts.rows.map(r => ({ label: r.label, name: r.name, indices: range(i, i += r.shown) }));
+    const rows = facts.rows.map(r => ({ label: r.label, name: `${r.name} · ${count(r.count)}`, indices: range(i, i += r.shown) }));
     const width = this.room.clientWidth - 130, height = this.room.clientHeight - 8;
     const px = fitting(facts.size, Math.max(...facts.rows.map(r => r.shown)), rows.length, width, height);
     this.grid.arrange(rows, facts.size, px);
@@ -693,10 +695,12 @@ class StudioApp {
     this.runs = new StudioRuns(this);
     this.real = new StudioReal(this);
     this.drawer = new StudioDrawer(this);
-    this.side = h('aside', { class: 'studio-side', id: studioId(), 'aria-label': 'data, settings and runs' }, this.data.element, this.teacher.element, this.form.element, this.runs.element);
+    this.hide = button('✕', 'Close (Esc)', () => this.toggleSide(false), { class: 'quiet-button hide', 'aria-label': 'Close' });
+    this.side = h('aside', { class: 'studio-side', id: studioId(), 'aria-label': 'data, settings and runs' }, this.hide, this.data.element, this.teacher.element, this.form.element, this.runs.element);
     this.main = h('div', { class: 'studio-main', role: 'region', 'aria-label': 'what is in view' }, this.real.element);
     this.element = h('div', { class: 'studio', 'data-lm-suppress-shortcuts': 'true' }, this.header.element, this.status.element, this.side, this.main, this.drawer.element);
     this.element.addEventListener('keydown', e => { if (e.key === 'Escape') this.toggleSide(false); });
+    this.main.addEventListener('pointerdown', () => this.toggleSide(false));
     this.header.menu.setAttribute('aria-controls', this.side.id);
     this.panelKeys = '';
     el.append(this.element);
@@ -715,9 +719,22 @@ class StudioApp {
     if (tab) this.drawer.open(tab);
   }
 
-  toggleSide(open = !this.side.classList.contains('open')) { // where it is narrow
+  reveal(item) { // scrolls the left side only, never the page around it
+    const room = this.side.getBoundingClientRect(), place = item.getBoundingClientRect();
+    if (place.bottom > room.bottom) this.side.scrollTop += place.bottom - room.bottom + 8;
+    else if (place.top < room.top) this.side.scrollTop -= room.top - place.top;
+  }
+
+  // Where it is narrow the left side is a drawer.
+  toggleSide(open = !this.side.classList.contains('open')) {
+    const was = this.side.classList.contains('open');
+    if (open === was) return;
+    const below = this.header.element.offsetHeight + this.status.element.offsetHeight;
+    this.side.style.setProperty('--below-head', `${below}px`);
     this.side.classList.toggle('open', open);
     this.header.menu.setAttribute('aria-expanded', String(open));
+    const narrow = this.header.menu.offsetParent !== null;
+    if (narrow) (open ? this.hide : this.header.menu).focus();
   }
 
   update() {

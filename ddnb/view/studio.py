@@ -124,7 +124,7 @@ def nearby_folders() -> list:
     near = [*_subfolders(Path.cwd())[:60], *_subfolders(data_home())[:60]]
     return [path for path in dict.fromkeys(near) if not (path/'run.json').exists() and holds_classes(path) > 1]
 
-# %% ../../nbs/view/21_studio.ipynb #c154eb9c
+# %% ../../nbs/view/21_studio.ipynb #af1a55a4
 FILES = ('run.json', 'status.json', 'scores.json') # what a line of the history is read from
 
 @dataclass
@@ -135,6 +135,8 @@ class Entry:
     about: dict    # `run.json`
     status: dict   # `status.json`
     scores: list   # `Row`s of `scores.json`
+    classes: list  # of its set, none where there is no set yet
+    accuracy: float | None # of a finished teacher
     stamp: tuple   # when its files were written
 
     @property
@@ -192,7 +194,7 @@ def _teacher_summary(config: dict) -> str:
 
 SUMMARIES = dict(CDA=_cda_summary, PDD=_pdd_summary, CCFS=_ccfs_summary, Squeeze=_teacher_summary)
 
-# %% ../../nbs/view/21_studio.ipynb #3d06091d
+# %% ../../nbs/view/21_studio.ipynb #09234dab
 class History:
     "The runs below a folder"
     def __init__(self, folder: Path):
@@ -218,10 +220,16 @@ class History:
 
 def read_entry(name: str, folder: Path, stamp: tuple) -> Entry: # stamp: when its files were written
     "One line of the history"
-    status, scores = folder/'status.json', folder/'scores.json'
-    return Entry(name, folder, read_json(folder/'run.json', holds=('method',)),
-                 read_json(status) if status.exists() else {},
-                 list(Scores.load(scores)) if scores.exists() else [], stamp)
+    scores = folder/'scores.json'
+    accuracy = _read(folder/'result'/'teacher.json').get('accuracy')
+    return Entry(name, folder, read_json(folder/'run.json', holds=('method',)), _read(folder/'status.json'),
+                 list(Scores.load(scores)) if scores.exists() else [],
+                 _read(folder/'result'/'set.json').get('classes', []),
+                 None if accuracy is None or math.isnan(accuracy) else accuracy, stamp)
+
+def _read(path: Path) -> dict:
+    "What a JSON file says, or nothing where there is none"
+    return read_json(path) if path.exists() else {}
 
 def run_folders(folder: Path) -> dict:
     "Name → folder of every run below, oldest first; nothing is looked for inside of runs"
@@ -436,7 +444,7 @@ def _go(self: Desk, step: str): # one of `STEPS`
     check(step in STEPS, f'there is no step {step!r}', f'choose one of {STEPS}')
     self.at = step
 
-# %% ../../nbs/view/21_studio.ipynb #e7cad5f0
+# %% ../../nbs/view/21_studio.ipynb #b03b381d
 DOWNLOAD_HOST = ('www.cs.toronto.edu', 443) # where the loaders get their files
 
 def online() -> bool:
@@ -452,22 +460,31 @@ def _choose_data(self: Desk, value: str, size=None): # a data set or a folder; p
     self.picked = value
     self.size = self.survey = None
     check(bool(value), 'no data are named', 'choose a data set, or a folder that holds a folder for each class')
-    if value not in registered('data'):
-        self.survey = survey(value)
-        self.size = _whole(size, 'the size') if size else self.survey.size
-    self._load(value, self.size)
+    if value in registered('data'): self._load(value)
+    else: self._load_folder(value, _whole(size, 'the size') if size else None)
 
 @patch
-def _load(self: Desk, name: str, size: int | None, download: bool = False):
+def _load_folder(self: Desk, folder: str, size: int | None):
+    "Look at a folder, then load it in the size that is asked for, or else proposed"
     def go(job):
-        try: real = load(Path(name).expanduser() if size or self.survey else name, size=size, download=download)
+        found = survey(folder)
+        with self.lock: self.survey, self.size = found, size or found.size
+        real = load(Path(folder).expanduser(), size=self.size)
+        with self.lock: self._take_data(real)
+    self.work(f'Loading {Path(folder).name}', go, 'data')
+
+@patch
+def _load(self: Desk, name: str, download: bool = False):
+    "Load a registered data set"
+    def go(job):
+        try: real = load(name, download=download)
         except InputError as e:
             if 'download=True' not in e.remedy: raise
             with self.lock: self.trouble = _missing(name, e)
             return
         with self.lock: self._take_data(real)
     verb = 'Downloading' if download else 'Loading'
-    self.work(f'{verb} {Path(name).name}', go, 'data')
+    self.work(f'{verb} {name}', go, 'data')
 
 def _missing(name: str, error: InputError) -> Trouble:
     "A data set that is not here, and how to get it"
@@ -480,7 +497,7 @@ def _missing(name: str, error: InputError) -> Trouble:
 @patch
 def _download(self: Desk):
     "Let the loader fetch the files"
-    self._load(self.picked, None, download=True)
+    self._load(self.picked, download=True)
 
 @patch
 def _take_data(self: Desk, real: RealData):
@@ -673,7 +690,7 @@ def _look_for_problems(self: Desk) -> dict:
         return {name: complaint(e, name)}
     return {}
 
-# %% ../../nbs/view/21_studio.ipynb #02e83378
+# %% ../../nbs/view/21_studio.ipynb #d6d38c3a
 NOTHING = dict(small='real images only', earlier='the first stage')
 SETS = tuple(NOTHING)        # inputs that are a set of the folder
 OWN = "each filter's own"    # a difficulty
@@ -684,16 +701,10 @@ def sets(self: Desk, name: str) -> list: # 'small' or 'earlier'
     "Runs whose set a method can begin with, oldest first: of these classes, without real images"
     kinds = methods()
     def fits(entry):
-        path = entry.folder/'result'/'set.json'
         staged = entry.kind == 'PDD' or issubclass(kinds.get(entry.kind, object), Base)
         distilled = entry.kind not in ('CCFS', 'Squeeze')
-        return (staged if name == 'earlier' else distilled) and path.exists() and _classes_in(path) == self.real.classes
+        return (staged if name == 'earlier' else distilled) and entry.classes == list(self.real.classes)
     return [e.name for e in self.history.entries.values() if fits(e)] if self.real is not None else []
-
-def _classes_in(path: Path) -> list:
-    "The classes of a saved set"
-    try: return read_json(path).get('classes', [])
-    except InputError: return []
 
 @patch
 def _newest_set(self: Desk) -> str | None:
@@ -765,7 +776,7 @@ class _WatchedLog(TrainingLog):
         self.job.tell(epoch / self.total, 'one more network is trained, to count how often each image is forgotten')
         super().__call__(epoch, *batch)
 
-# %% ../../nbs/view/21_studio.ipynb #fd7ab737
+# %% ../../nbs/view/21_studio.ipynb #51696384
 @patch
 def _start(self: Desk):
     "Start the method"
@@ -798,7 +809,7 @@ def _measure(self: Desk):
 def _show(self: Desk, name: str, run: Run):
     "Bring a run into view"
     self._runs[name] = run
-    self._watched[name] = run.state
+    self._watched[name] = 'running' # it may have ended before the first look
     self.selected, self.ticked = name, []
     self.history.look()
 
@@ -866,7 +877,7 @@ def _resume(self: Desk, run: str):
             self.say('')
     self.work(f'Resuming {run}', go, 'teacher' if entry.is_teacher else 'method')
 
-# %% ../../nbs/view/21_studio.ipynb #5e928572
+# %% ../../nbs/view/21_studio.ipynb #60504240
 @patch
 def tick(self: Desk):
     "Look at the folder, and at runs that have ended since"
@@ -924,7 +935,7 @@ def warning(self: Desk, name: str) -> str:
         small = self.run_of(name).result()
         made = small.images[torch.as_tensor(small.source != 'real')]
         share = _saturated(made)
-        usual = _saturated(to_unit(self.real.train.images)) if self.real is not None else .5
+        usual = _saturated(to_unit(self.real.train.images[:1000])) if self.real is not None else .5
         odd = share > SATURATED and share > usual + .1
         self._warnings[name] = (
             f'{share:.0%} of the pixels of {name} are at the end of their range: '
@@ -936,7 +947,7 @@ def _saturated(images: torch.Tensor) -> float: # in [0, 1]
     if not len(images): return 0.
     return ((images <= 0) | (images >= 1)).float().mean().item()
 
-# %% ../../nbs/view/21_studio.ipynb #d68f34ed
+# %% ../../nbs/view/21_studio.ipynb #e0000b7c
 @patch
 def set_of(self: Desk, name: str) -> DistilledSet:
     "The set of a run; of one that was halted, what there is"
@@ -999,6 +1010,7 @@ def _set_judge(self: Desk, field: str, value):
     "Change how is judged"
     check(field in self.judge, f'there is no {field!r} in judging', f'choose one of {list(self.judge)}')
     self.judge[field] = value
+    self.at = 'judge'
 
 # %% ../../nbs/view/21_studio.ipynb #84612798
 @patch
@@ -1046,7 +1058,7 @@ def _score_words(rows, label: str) -> str:
     against = f' against {control.mean:.1%} for random real images' if control else ''
     return f'{row.mean:.1%}{spread}{against}'
 
-# %% ../../nbs/view/21_studio.ipynb #c60c3894
+# %% ../../nbs/view/21_studio.ipynb #ab461bff
 @patch
 def free_folder(self: Desk, name: str) -> Path: # of a run
     "Where the next export of a run goes"
@@ -1073,6 +1085,7 @@ def _set_export(self: Desk, field: str, value):
     "Change how is exported"
     check(field in self.export, f'there is no {field!r} in exporting', f'choose one of {list(self.export)}')
     self.export[field] = value
+    self.at = 'export'
 
 @patch
 def _export(self: Desk):
@@ -1405,7 +1418,7 @@ SELDOM = ('experts',) # inputs that are asked for among the advanced settings
 SET_HELP = dict(small='the distilled set that real images are added to',
                 earlier='the stages that are learned already')
 
-# %% ../../nbs/view/21_studio.ipynb #765f35ff
+# %% ../../nbs/view/21_studio.ipynb #6c808277
 @patch
 def _runs_json(self: Desk) -> list:
     "The history, newest last"
@@ -1424,14 +1437,8 @@ def _run_json(self: Desk, entry: Entry) -> dict:
                 share=step / total if step and total else None, left=_seconds_left(live) if live else None,
                 score=row and row.mean, spread=row and row.repeats > 1 and row.std or None,
                 **_gap(row, entry.scores),
-                accuracy=_saved_accuracy(entry) if entry.is_teacher else None,
+                accuracy=entry.accuracy,
                 warning=self._warnings.get(entry.name, ''), current=entry.name == self.teacher_name)
-
-def _saved_accuracy(entry: Entry) -> float | None:
-    "What a finished teacher has reached"
-    path = entry.folder/'result'/'teacher.json'
-    accuracy = read_json(path).get('accuracy') if path.exists() else None
-    return None if accuracy is None or math.isnan(accuracy) else accuracy
 
 def _gap(row, rows) -> dict: # a row or None; all that stand beside it
     "How far a score is from its control, and whether that says something"

@@ -289,7 +289,7 @@ def test_a_new_method_is_in_the_shell(novelty, capsys):
 def test_a_new_method_is_in_the_studio(novelty, tmp_path):
     from ddnb.view.studio import Studio
     studio = Studio(tmp_path)
-    assert 'novelty' in [str(option).lower() for option in studio.kind.options]
+    assert 'novelty' in [name.lower() for name in studio.desk.snapshot()['method']['choices']]
     studio.close()
 
 
