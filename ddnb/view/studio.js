@@ -320,15 +320,19 @@ class StudioTeacher {
     this.app = app;
     this.words = h('p', { class: 'note' });
     this.epochs = new StudioField({ words: 'epochs', kind: 'int', help: 'How often the next teacher sees all images' }, value => app.order('epochs', { value }));
+    this.net = new StudioField({ words: 'network', kind: 'choice', help: 'A small network learns in minutes without a GPU; the larger is the one of the benchmarks' }, value => app.order('net', { value }));
     this.train = button('Train another', 'Train one more teacher', () => app.order('train'), { class: 'plain' });
     this.list = h('div', { class: 'runs' });
-    this.element = h('section', {}, h('h4', {}, 'Teacher'), this.words, this.epochs.element, h('div', { class: 'actions' }, this.train), h('h4', {}, 'Teachers of this folder'), this.list);
+    this.element = h('section', {}, h('h4', {}, 'Teacher'), this.words, this.net.element, this.epochs.element, h('div', { class: 'actions' }, this.train), h('h4', {}, 'Teachers of this folder'), this.list);
   }
 
   update({ teacher, runs, primary, selected, status, job }) {
     say(this.words, teacher.training ? `${teacher.training} is being trained.` : teacher.run
       ? `${teacher.run} teaches: ${teacher.net}, right on ${teacher.accuracy || 'an unknown share'} of the test images.`
       : teacher.needed ? 'The method learns from a teacher: a network that is trained on all real images.' : 'This method needs none; some ways of judging do.');
+    this.net.options(teacher.nets.map(n => [n, n]));
+    this.net.put(teacher.next_net);
+    show(this.net.element, teacher.nets.length > 1);
     this.epochs.put(teacher.epochs);
     this.epochs.complain(status.kind === 'error' && status.section === 'teacher' ? status.words : '');
     show(this.train, primary.order !== 'train');

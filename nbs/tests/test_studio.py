@@ -27,7 +27,8 @@ from ddnb.methods.pdd import PDD
 from ddnb.methods.trajectory import MTT
 from ddnb.train.evaluate import CONTROL, Scores, evaluate, protocol
 from ddnb.train.train import Recipe, Squeeze, squeeze
-from ddnb.view import studio as module
+from ddnb.view import desk as module
+from ddnb.view.desk import Desk
 from ddnb.view.form import (
     code_of,
     form_of,
@@ -37,8 +38,9 @@ from ddnb.view.form import (
     values_of,
 )
 from ddnb.view.front import script
+from ddnb.view.photos import browse, survey
 from ddnb.view.schedules import schedule_from
-from ddnb.view.studio import Desk, Studio, browse, survey
+from ddnb.view.studio import Studio
 
 ROOT = Path(__file__).resolve().parents[2]
 NET = 'convnet2-w8-batch'

@@ -1,4 +1,4 @@
-"""The studio in a real JupyterLab, by mouse and by keyboard: from data, and from a folder of photos, to an exported set.
+"""The studio in a real JupyterLab, by mouse and by keyboard: from data, and from own photos, to an exported set.
 
 Skipped with the reason where there is no browser."""
 import json
@@ -20,7 +20,8 @@ def draw_photos(folder):
         (folder/kind).mkdir(parents=True)
         for i in range(30):
             period = rng.integers(4, 8)
-            which = dict(checks=x // period + y // period, dots=(x // period) * (y // period), stripes=y // period)[kind]
+            a, b = x // period, y // period
+            which = dict(checks=a + b, dots=a * b, stripes=b)[kind]
             colours = rng.integers(40, 255, (2, 3))
             Image.fromarray(colours[which % 2].astype('uint8')).save(folder/kind/f'{i}.png')
 
