@@ -43,6 +43,7 @@ def _teacher_code(self: Desk) -> str:
 @patch
 def _squeeze_arguments(self: Desk) -> str:
     "What a teacher like the form's is squeezed with, in Python"
+    if self.real is None: return 'real'
     net, recipe = self.usual_squeeze()
     usual, usual_recipe = SQUEEZE[family(self.real.name, self.real.size, SQUEEZE)]
     arguments = ['real', *([repr(net)] if net != usual else [])]

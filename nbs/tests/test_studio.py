@@ -28,6 +28,7 @@ from ddnb.methods.trajectory import MTT
 from ddnb.train.evaluate import CONTROL, Scores, evaluate, protocol
 from ddnb.train.train import Recipe, Squeeze, squeeze
 from ddnb.view import desk as module
+from ddnb.view import snapshot
 from ddnb.view.desk import Desk
 from ddnb.view.form import (
     code_of,
@@ -255,7 +256,7 @@ def test_real_images_are_shown_class_by_class_and_in_pages(desk, monkeypatch):
     facts, (png,) = desk.real_page()
     assert [r['name'] for r in facts['rows']][:3] == ['zero', 'one', 'two'] and png[:4] == b'\x89PNG'
     assert facts['pages'] == 1 and all(r['shown'] == 10 for r in facts['rows'])
-    monkeypatch.setattr(module, 'CLASSES_A_PAGE', 4)
+    monkeypatch.setattr(snapshot, 'CLASSES_A_PAGE', 4)
     facts, _ = desk.real_page(2)
     assert [r['label'] for r in facts['rows']] == [8, 9] and facts['pages'] == 3
     assert desk.pictures[0][:4] == b'\x89PNG' and Desk(desk.folder).real_page() == (None, [])
