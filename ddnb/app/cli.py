@@ -8,7 +8,7 @@ __all__ = ['OPTION_NAMES', 'parse_schedule', 'parse_counts', 'parse_setting', 'f
            'add_data', 'chosen_data', 'add_inputs', 'chosen_inputs', 'follow', 'print_cost', 'add_command',
            'add_method', 'add_run_commands', 'add_common', 'add_squeeze_command', 'data_to_judge_on', 'read_sets',
            'add_evaluate_command', 'add_other_commands', 'add_demo_command', 'import_installed', 'import_named',
-           'import_file', 'import_parser', 'parser', 'main']
+           'import_file', 'import_parser', 'parser', 'parse', 'main']
 
 # %% ../../nbs/app/01_cli.ipynb #365281b0
 import argparse
@@ -212,7 +212,9 @@ def follow(run: Run) -> int:
             print(f'\nstopped at step {run.last["step"]:,} of {run.last["total"]:,}; '
                   f'`ddnb resume {here(run.folder)}` carries it on')
             return 130
-    print(run.result(), f'in {here(run.folder/"result")}')
+    small = run.result()
+    print(small, f'in {here(run.folder/"result")}')
+    if 'warning' in small.provenance: print(f'warning: {small.provenance["warning"]}')
     return 0
 
 def print_cost(cost: dict):  # what `dry_run` gave
@@ -352,7 +354,7 @@ def _export(args): print(read_set(args.set).export(args.out, args.format))
 def _lab(args):
     folder = Path(args.folder)
     tour = folder/'guide'/'tour.ipynb'
-    command = [sys.executable, '-m', 'jupyterlab', '--notebook-dir', str(folder)]
+    command = [sys.executable, '-m', 'jupyterlab', '--notebook-dir', str(folder), *args.further]
     if args.no_browser: command.append('--no-browser')
     if tour.exists(): command.append(str(tour))
     return subprocess.call(command)
@@ -376,7 +378,9 @@ def add_other_commands(commands):  # what argparse made for sub-commands
     parser.add_argument('out', help='new folder')
     parser.add_argument('--format', default='imagefolder', choices=list(registered('export')),
                         help="[imagefolder]; 'huggingface' needs pip install 'ddnb[hub]'")
-    parser = add_command(commands, 'lab', 'Open JupyterLab on the tour', _lab)
+    text = "Open JupyterLab on the tour; options that are not ours (--port, --allow-root) are JupyterLab's"
+    parser = add_command(commands, 'lab', text, _lab)
+    parser.set_defaults(further=[])
     parser.add_argument('--folder', default='nbs', help='folder of the notebooks [nbs]')
     parser.add_argument('--no-browser', action='store_true', help='only print the address')
     text = ('Build the documentation site from the notebooks of a checkout, without running them '
@@ -449,6 +453,15 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 # %% ../../nbs/app/01_cli.ipynb #202e37cc
+def parse(argv: list) -> argparse.Namespace: # the arguments without `--import`
+    "What the arguments say. Those that `ddnb lab` does not know are JupyterLab's; elsewhere they end the program."
+    top = parser()
+    args, further = top.parse_known_args(argv)
+    passes_on = hasattr(args, 'further')
+    if further and not passes_on: top.error(f'unrecognized arguments: {" ".join(further)}')
+    if passes_on: args.further = further
+    return args
+
 def main(argv=None) -> int:  # the arguments; None: those of the process
     "Entry point of the `ddnb` command: 0 on success, 2 with one clear message where the input is wrong"
     argv = sys.argv[1:] if argv is None else list(argv)
@@ -456,7 +469,7 @@ def main(argv=None) -> int:  # the arguments; None: those of the process
         import_installed()
         imports, rest = import_parser().parse_known_args(argv)
         for name in imports.imports: import_named(name)
-        args = parser().parse_args(rest)
+        args = parse(rest)
         return args.call(args) or 0
     except (InputError, Stopped) as e:
         print(f'ddnb: {e}', file=sys.stderr)
