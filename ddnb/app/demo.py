@@ -199,9 +199,9 @@ def finding(rows: Scores) -> str:  # what `judge` gave
     gap, row, control = max(gains, key=lambda gain: gain[0])
     _, noise = difference(row, control)
     images = 'One image' if row.ipc == 1 else f'{row.ipc:g} images'
-    verb = 'is' if row.ipc == 1 else 'are'
-    return (f'{images} a class, made by {row.name}, {verb} enough to learn {percent(row.mean)} % of the test images; '
-            f'with as many random real ones it is {percent(control.mean)} %. The gain of {gap:.1f} points is '
+    verb = 'teaches' if row.ipc == 1 else 'teach'
+    return (f'{images} a class, made by {row.name}, {verb} a network to recognise {percent(row.mean)} % of the test '
+            f'images; with as many random real ones it is {percent(control.mean)} %. The gain of {gap:.1f} points is '
             f'{gap / noise:.1f} times the spread over {row.repeats} students each.')
 
 # %% ../../nbs/app/00_demo.ipynb #1a902fcc
