@@ -390,7 +390,7 @@ def add_other_commands(commands):  # what argparse made for sub-commands
 
 def add_demo_command(commands):  # what argparse made for sub-commands
     "`ddnb demo`"
-    text = 'The methods on the embedded digits, with a report at the end (about three minutes on 2 cores)'
+    text = 'The methods on the embedded digits, with a report at the end (two or three minutes on 2 cores)'
     parser = add_command(commands, 'demo', text, _demo)
     parser.add_argument('--out', default='demo', help='folder for report.html, scores.json and the artefacts [demo]')
     parser.add_argument('--repeats', type=int, default=3, help='students a row [3]')

@@ -108,14 +108,14 @@ NAMES = {  # what the five sets are called
     'cda': 'CDA',
     'ccfs': 'CCFS over DM',
 }
-STUDENT = 'convnet3-w32'  # what is trained on all of them
+STUDENT = 'convnet3-w16'  # what is trained on all of them; a smaller network than any that made them
 
 def methods(quick: bool,        # a few steps of each only
             **common) -> dict:  # seed and device
     "What is run, by its key in `NAMES`"
-    one, ten = {}, {}
+    one, ten = dict(steps=4), dict(steps=200)
     stages = dict(stages=5, ipc=2, pool=5, transition_epochs=40)
-    cda, steps, epochs = {}, 100, 60
+    cda, steps, epochs = {}, 40, 40
     if quick:
         one, ten = dict(steps=1, stops=3), dict(steps=3)
         stages = dict(stages=2, ipc=1, pool=1, transition_epochs=2)
@@ -125,7 +125,7 @@ def methods(quick: bool,        # a few steps of each only
         'dm': DM.preset('digits', ipc=10, **ten, **common),
         'pdd': PDD(base=DM.preset('digits', steps=steps), **stages, **common),
         'cda': CDA.preset('digits', **cda, **common),
-        'ccfs': CCFS.preset('digits', ipc=15, alpha=2/3, protocol=f'ccfs(epochs={epochs})', **common),
+        'ccfs': CCFS.preset('digits', ipc=10, alpha=.7, protocol=f'ccfs(epochs={epochs})', **common),
     }
 
 # %% ../../nbs/app/00_demo.ipynb #24fbe884
@@ -170,7 +170,7 @@ def judge(real,
     by_name = {NAMES[key]: small for key, small in sets.items()}
     rows = evaluate(by_name, real, protocol=shortened('idc', 150), nets=STUDENT, **options)
     staged = {NAMES['pdd']: sets['pdd']}
-    return Scores([*rows, *evaluate(staged, real, protocol=shortened('idc-progressive', 40), nets=STUDENT, **options)])
+    return Scores([*rows, *evaluate(staged, real, protocol=shortened('idc-progressive', 30), nets=STUDENT, **options)])
 
 # %% ../../nbs/app/00_demo.ipynb #152a9434
 def percent(share: float) -> str:  # in [0, 1]
