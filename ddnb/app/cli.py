@@ -9,7 +9,7 @@ __all__ = ['OPTION_NAMES', 'parse_schedule', 'parse_counts', 'parse_setting', 's
            'follow', 'print_cost', 'check_place', 'check_folder', 'add_command', 'add_method', 'add_run_commands',
            'add_common', 'add_squeeze_command', 'data_to_judge_on', 'read_sets', 'add_evaluate_command',
            'add_other_commands', 'add_demo_command', 'import_named', 'told_where', 'import_file', 'import_parser',
-           'add_import', 'ShellParser', 'parser', 'in_shell_words', 'main']
+           'add_import', 'ShellParser', 'parser', 'in_shell_words', 'parse', 'main']
 
 # %% ../../nbs/app/01_cli.ipynb #365281b0
 import argparse
@@ -247,7 +247,9 @@ def follow(run: Run, imports=()) -> int:  # imports: what `--import` named
             print(f'\nstopped at step {run.last["step"]:,} of {run.last["total"]:,}; '
                   f'`{resume_command(here(run.folder), imports)}` carries it on')
             return 130
-    print(run.result(), f'in {here(run.folder/"result")}')
+    small = run.result()
+    print(small, f'in {here(run.folder/"result")}')
+    if 'warning' in small.provenance: print(f'warning: {small.provenance["warning"]}')
     return 0
 
 def print_cost(cost: dict):  # what `dry_run` gave
@@ -415,7 +417,7 @@ def _export(args):
 def _lab(args):
     folder = Path(args.folder)
     tour = folder/'guide'/'tour.ipynb'
-    command = [sys.executable, '-m', 'jupyterlab', '--notebook-dir', str(folder)]
+    command = [sys.executable, '-m', 'jupyterlab', '--notebook-dir', str(folder), *args.further]
     if args.no_browser: command.append('--no-browser')
     if tour.exists(): command.append(str(tour))
     return subprocess.call(command)
@@ -439,7 +441,9 @@ def add_other_commands(commands):  # what argparse made for sub-commands
     parser.add_argument('out', help='new folder')
     parser.add_argument('--format', default='imagefolder', choices=list(registered('export')),
                         help="[imagefolder]; 'huggingface' needs pip install 'ddnb[hub]'")
-    parser = add_command(commands, 'lab', 'Open JupyterLab on the tour', _lab)
+    text = "Open JupyterLab on the tour; options that are not ours (--port, --allow-root) are JupyterLab's"
+    parser = add_command(commands, 'lab', text, _lab)
+    parser.set_defaults(further=[])
     parser.add_argument('--folder', default='nbs', help='folder of the notebooks [nbs]')
     parser.add_argument('--no-browser', action='store_true', help='only print the address')
     text = ('Build the documentation site from the notebooks of a checkout, without running them '
@@ -449,10 +453,10 @@ def add_other_commands(commands):  # what argparse made for sub-commands
 
 def add_demo_command(commands):  # what argparse made for sub-commands
     "`ddnb demo`"
-    text = 'The main job on the embedded digits, with a report at the end (two or three minutes on 2 cores)'
+    text = 'The methods on the embedded digits, with a report at the end (two or three minutes on 2 cores)'
     parser = add_command(commands, 'demo', text, _demo)
     parser.add_argument('--out', default='demo', help='folder for report.html, scores.json and the artefacts [demo]')
-    parser.add_argument('--repeats', type=int, default=2, help='students a row [2]')
+    parser.add_argument('--repeats', type=int, default=3, help='students a row [3]')
     parser.add_argument('--quick', action='store_true', help='a few steps of everything, to see that it runs')
     add_common(parser)
 
@@ -562,6 +566,15 @@ def in_shell_words(text: str, options=(), imports=()) -> str:  # a remedy; the o
     return re.sub(r"\b(\w+)='?([\w./…:-]+)?'?", option, text)
 
 # %% ../../nbs/app/01_cli.ipynb #202e37cc
+def parse(argv: list) -> argparse.Namespace: # the arguments without `--import`
+    "What the arguments say. Those that `ddnb lab` does not know are JupyterLab's; elsewhere they end the program."
+    top = parser()
+    args, further = top.parse_known_args(argv)
+    passes_on = hasattr(args, 'further')
+    if further and not passes_on: top.error(f'unrecognized arguments: {" ".join(further)}')
+    if passes_on: args.further = further
+    return args
+
 def main(argv=None) -> int:  # the arguments; None: those of the process
     "Entry point of the `ddnb` command: 0 on success, 2 with one clear message where the input is wrong"
     argv = sys.argv[1:] if argv is None else list(argv)
@@ -571,7 +584,7 @@ def main(argv=None) -> int:  # the arguments; None: those of the process
         first, rest = import_parser().parse_known_args(argv)
         imports = first.imports
         for name in imports: import_named(name)
-        args = parser().parse_args(rest)
+        args = parse(rest)
         args.imports = imports
         options = args.parser._option_string_actions
         return args.call(args) or 0

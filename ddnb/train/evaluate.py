@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['ORDERS', 'PROTOCOLS', 'CONTROL', 'Protocol', 'protocol', 'random_real', 'curriculum', 'examples', 'teach',
            'StudentResult', 'student', 'Fields', 'Row', 'Scores', 'control_of', 'difference', 'make_row', 'spread',
-           'row_name', 'scores_text', 'scores_html', 'whole', 'evaluate', 'hlr', 'ior', 'label_robust_score']
+           'row_name', 'gap_text', 'scores_text', 'scores_html', 'whole', 'evaluate', 'hlr', 'ior',
+           'label_robust_score']
 
 # %% ../../nbs/train/03_evaluate.ipynb #a409cdbe
 import itertools
@@ -279,6 +280,7 @@ class Row(Fields):
     control_of: list = field(default_factory=list) # of a control: names of the sets that it stands against
     order: str = 'union'                           # how the stages were shown
     whole: bool = False                            # was it all of the real training images?
+    chance: float | None = None                    # accuracy of a guess, 1 / classes; None: not noted
 
 # %% ../../nbs/train/03_evaluate.ipynb #2ae923a2
 def _order_by_name(name: str) -> str:
@@ -371,10 +373,22 @@ def row_name(r: Row, rows) -> str: # rows: all that stand beside it
     several = sum(key(o) == key(r) for o in rows) > 1
     return f'{r.name} (for {", ".join(r.control_of)})' if r.control_of and several else r.name
 
+def gap_text(r: Row, rows) -> str: # rows: all that stand beside it
+    "Points that row `r` stands above its control, and whether that is within the spread; '–' where it has no control"
+    control = control_of(r, rows)
+    if control in (None, r): return '–'
+    points = f'{100 * (r.mean - control.mean):+.1f}'.replace('-', '−')
+    if min(r.repeats, control.repeats) < 2: return f'{points}, no spread'
+    gap, noise = difference(r, control)
+    return points if abs(gap) > noise else f'{points}, within the spread'
+
 def scores_text(rows) -> str: # of `evaluate`
-    "A table of characters"
-    lines = [('set', 'protocol', 'student', 'ipc', 'accuracy ± std (n)', 'best seen')]
-    for r in rows: lines.append((row_name(r, rows), r.protocol, r.net, f'{r.ipc:g}', spread(r), f'{r.best:.3f}'))
+    "A table of characters: a line a row, with its distance to the control in points, and the chance level"
+    lines = [('set', 'protocol', 'student', 'ipc', 'accuracy ± std (n)', 'to control', 'chance', 'best seen')]
+    for r in rows:
+        chance = '–' if r.chance is None else f'{r.chance:.3f}'
+        lines.append((row_name(r, rows), r.protocol, r.net, f'{r.ipc:g}', spread(r), gap_text(r, rows), chance,
+                      f'{r.best:.3f}'))
     widths = [max(map(len, column)) for column in zip(*lines)]
     padded = ['  '.join(word.ljust(width) for word, width in zip(line, widths)) for line in lines]
     return '\n'.join(line.rstrip() for line in padded)
@@ -526,7 +540,7 @@ def _run_job(job: _Job, real: RealData, teacher: Teacher | None, seed: int, stat
     first = job.sets[0]
     return make_row(job.protocol, job.net, results, name=job.name, ipc=len(first) / len(real.classes),
                     seconds=round(time.monotonic() - began, 2), rates=list(rates), control_of=job.control_of,
-                    whole=whole(first, real))
+                    whole=whole(first, real), chance=1 / len(real.classes))
 
 # %% ../../nbs/train/03_evaluate.ipynb #c769366b
 def evaluate(small,                    # a DistilledSet or ImageSet, or a dict of name → set to compare

@@ -374,7 +374,7 @@ def write_sources(project: Project, src: Path) -> bool:  # a folder for Sphinx
         name = f'{project.library.name}.{module}'
         write_text(src/'source'/f'{module.replace(".", "/")}.md', source_page(path, name))
     write_text(src/'names.md', names_page(project))
-    static = [SITE/'style.css', mathjax_file(), *(widget_files() if widgets else [])]
+    static = [SITE/'style.css', SITE/'excerpts.js', mathjax_file(), *(widget_files() if widgets else [])]
     for file in static:
         (src/'_static').mkdir(exist_ok=True)
         shutil.copy(file, src/'_static')

@@ -1,7 +1,7 @@
 "Configuration of Sphinx. What depends on the checkout is added by `configuration` in build.py."
 
 language = 'en'
-extensions = ['myst_nb', 'sphinx.ext.mathjax', 'sphinx.ext.linkcode', 'sphinx_copybutton']
+extensions = ['myst_nb', 'sphinx.ext.mathjax', 'plain_math', 'sphinx.ext.linkcode', 'sphinx_copybutton']
 add_module_names = False
 toc_object_entries = False
 maximum_signature_line_length = 90
@@ -24,7 +24,10 @@ def accents(blue):
 html_theme = 'furo'
 html_theme_options = {'light_css_variables': accents('#3b6fb6'), 'dark_css_variables': accents('#8fb4e8')}
 html_css_files = ['style.css', 'panels.css']
-html_js_files = [('panels.js', {'defer': 'defer'})]  # recorded panels play without a kernel
+html_js_files = [
+    ('panels.js', {'defer': 'defer'}),    # recorded panels play without a kernel
+    ('excerpts.js', {'defer': 'defer'}),  # the search shows formulas as text
+]
 html_copy_source = False
 html_show_sphinx = False
 mathjax_path = 'tex-svg.js'

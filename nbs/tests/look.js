@@ -55,7 +55,10 @@ async function look(name) {
     records: records.length,
     stuck: stuck.filter(Boolean).length,
   }
-  if (name.startsWith('search.html?')) seen[name].results = await searchResults(page)
+  if (name.startsWith('search.html?')) {
+    seen[name].results = await searchResults(page)
+    seen[name].excerpts = [...page.querySelectorAll('#search-results p.context')].map(p => p.textContent)
+  }
   frame.remove()
 }
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ddnb.all import CDA, DistilledSet, InputError, Teacher, load, squeeze
-from ddnb.methods.cda import BatchNormMatch
+from ddnb.methods.cda import BatchNormMatch, saturation, saturation_note
 from ddnb.train.nets import make_net
 
 
@@ -62,6 +62,23 @@ def test_what_recovery_cannot_start_from_is_refused(real, teacher):
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 def test_a_missing_device_is_refused(teacher):
     with pytest.raises(InputError, match="'cuda'"): CDA(device='cuda').start(teacher)
+
+
+def test_a_run_says_that_its_pixels_saturated(teacher, tmp_path):
+    maze = replace(tiny, lr=1e9, ipc=1).start(teacher, folder=tmp_path/'maze').wait()
+    small = maze.result()
+    share = round(100 * saturation(small.images))
+    assert share >= 90
+    message = f'{share} % of the pixels are black or white: lower lr'
+    assert maze.last.note == f'block 1 of 1; {message}'
+    assert small.provenance['warning'] == message
+
+
+def test_a_sound_run_has_nothing_to_say(teacher, tmp_path, real):
+    run = tiny.start(teacher, folder=tmp_path/'run').wait()
+    assert run.last.note == 'block 2 of 2'
+    assert 'warning' not in run.result().provenance
+    assert not saturation_note(saturation(real.train.images)), 'drawn digits are much black, and no maze'
 
 
 def test_listening_ends_with_the_block():

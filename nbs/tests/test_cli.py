@@ -129,6 +129,26 @@ def test_wrong_input_ends_with_status_2_and_a_message(teacher, tmp_path, capsys)
         assert error.startswith('ddnb: ') and message in error and '→' in error, (command, error)
 
 
+@pytest.fixture
+def called(monkeypatch):
+    "The commands that were started as processes, which none is here"
+    commands = []
+    monkeypatch.setattr(cli.subprocess, 'call', lambda command: commands.append(command) or 0)
+    return commands
+
+
+def test_lab_passes_on_what_is_jupyterlabs(called, tmp_path):
+    options = ['--allow-root', '--port', '9999', '--ServerApp.token=x']
+    assert main(['lab', '--folder', str(tmp_path), *options, '--no-browser']) == 0
+    assert called == [[sys.executable, '-m', 'jupyterlab', '--notebook-dir', str(tmp_path), *options, '--no-browser']]
+
+
+def test_other_commands_refuse_unknown_options(called, capsys):
+    with pytest.raises(SystemExit) as end: main(['docs', '--allow-root'])
+    assert end.value.code == 2 and not called
+    assert 'unrecognized arguments: --allow-root' in capsys.readouterr().err
+
+
 # ---- what is registered ----------------------------------------------------------------------------------------
 
 def test_every_method_and_base_has_a_command_with_its_settings(capsys):

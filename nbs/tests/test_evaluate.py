@@ -1,5 +1,6 @@
 "Protocols and scores: what is refused before the work, rows from files, names of controls"
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -182,6 +183,28 @@ def test_a_table_shows_the_distance_to_the_control():
     assert '+5.0 points against random real' in table
     assert table.count('points against') == 1
     assert all(spread(r) in table for r in rows)
+
+
+def test_the_printed_table_says_chance_and_the_gap_to_the_control():
+    rows = [row(CONTROL, control_of=['far', 'near'], mean=.4, chance=.1), row('far', mean=.2, chance=.1),
+            row('near', mean=.41), row('alone', mean=.9)]
+    header, *lines = scores_text(rows).splitlines()
+    assert 'to control' in header and 'chance' in header
+    control, far, near, alone = [re.split(r' {2,}', line) for line in lines]
+    assert control[5:7] == ['–', '0.100']
+    assert far[5:7] == ['−20.0', '0.100']
+    assert near[5:7] == ['+1.0, within the spread', '–']
+    assert alone[5] == '–'
+
+
+def test_a_single_student_has_a_gap_without_spread():
+    rows = [row(CONTROL, control_of=['a'], mean=.4, repeats=1), row('a', mean=.5, repeats=1)]
+    assert '+10.0, no spread' in scores_text(rows)
+
+
+def test_rows_know_the_chance_level(real, small):
+    rows = evaluate({'a': small}, real, protocol=protocol('hard').replace(epochs=1), repeats=1)
+    assert {r.chance for r in rows} == {1 / len(real.classes)}
 
 
 def test_names_in_a_table_are_no_markup():

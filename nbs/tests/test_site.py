@@ -24,6 +24,7 @@ from build import (
     slug,
 )
 from build import TOOLS as PACKAGES
+from plain_math import SYMBOLS, plain_math
 
 from ddnb.core.basics import InputError
 
@@ -113,6 +114,17 @@ def test_the_sidebar_begins_with_the_guide_and_has_every_page_once(project):
     assert pages.index('methods/cda') < pages.index('methods/pdd') < pages.index('methods/ccfs')
 
 
+@pytest.mark.parametrize('latex, plain', [
+    (r'\alpha \le 1', 'α ≤ 1'),
+    (r'\frac{\partial L}{\partial x_{t}}', '(∂ L)/(∂ x_t)'),
+    (r'\mathcal{L}_{\text{BN}} = \sum_{l} \lVert \mu_l - \hat{\mu}_l \rVert_2', 'L_BN = Σ_l ‖ μ_l - μ_l ‖_2'),
+    (r'\begin{aligned} a &= \sqrt{b+1} \\ c &= \{1, 2\} \end{aligned}', 'a = √(b+1) c = {1, 2}'),
+    (r'\theta^{(t+1)} \leftarrow \arg\min_\theta \ell', 'θ^(t+1) ← arg min _θ ℓ'),
+    (r'50\,\%', '50 %'),
+])
+def test_formulas_as_text(latex, plain): assert plain_math(latex) == plain
+
+
 def test_dead_links_are_found(tmp_path):
     (tmp_path/'x').mkdir()
     links = '<a href="x/b.html#there">b</a><a href="#top">up</a><a href="https://example.org">out</a>'
@@ -161,6 +173,32 @@ def test_no_dead_links(site):
 
 
 @slow
+def test_the_search_index_has_no_latex(site):
+    index = (site/'searchindex.js').read_text()
+    terms = json.loads(index[index.index('{'):index.rindex('}') + 1])['terms']
+    assert 'curriculum' in terms
+    commands = {'frac', 'mathbb', 'mathcal', 'mathrm', 'lVert', 'lvert', 'rvert', 'begin{align', 'nabla', 'leftarrow',
+                'operatornam', 'operatorname', 'sqrt', 'cdot'} - words_of_code()
+    assert not commands & terms.keys()
+
+
+def words_of_code():
+    "Words of the notebooks' code, which the index has too, and lower case as the index has them"
+    sources = (cell['source'] for p in (ROOT/'nbs').rglob('*.ipynb') for cell in json.loads(p.read_text())['cells']
+               if cell['cell_type'] == 'code')
+    return set(re.findall(r'[a-z]+', '\n'.join(map(''.join, sources)).lower()))
+
+
+@slow
+def test_every_formula_has_its_text(site):
+    formulas = [tag for p in site.rglob('*.html') for tag in re.findall(r'<\w+ class="math[^>]*>', p.read_text())]
+    texts = [re.search(r'data-plain="([^"]*)"', tag)[1] for tag in formulas]
+    assert len(texts) > 20 and all(texts)
+    assert not [text for text in texts if '\\' in text]
+    assert any(symbol in ''.join(texts) for symbol in SYMBOLS.values())
+
+
+@slow
 def test_nothing_comes_from_outside(site):
     outside = re.compile(r'<(?:script|img|link|iframe)[^>]+(?:src|href)="(?:https?:)?//[^"]+')
     for path in site.rglob('*.html'): assert not outside.findall(path.read_text()), path.name
@@ -182,7 +220,12 @@ FLAGS = [
     '--virtual-time-budget=120000',
     '--dump-dom',
 ]
-SEARCHES = {'CDA': 'CDA', 'crop+schedule': 'Glossary', 'forgetting+score': 'Glossary'}  # words → a page they lead to
+SEARCHES = {  # words → a page they lead to
+    'CDA': 'CDA',
+    'crop+schedule': 'Glossary',
+    'forgetting+score': 'Glossary',
+    'mismatch+variance': 'CDA',
+}
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -238,3 +281,11 @@ def test_search_finds(seen):
     for words, page in SEARCHES.items():
         results = seen[f'search.html?q={words}']['results']
         assert any(page in result for result in results), (words, results)
+
+
+@slow
+@needs_a_browser
+def test_excerpts_show_no_latex(seen):
+    excerpts = [text for words in SEARCHES for text in seen[f'search.html?q={words}']['excerpts']]
+    assert len(excerpts) > 10
+    assert not [text for text in excerpts if re.search(r'\\(?:\(|\[|[a-z]{2,}[{_ ])', text)]

@@ -1,0 +1,88 @@
+"Formulas as plain text, for the search: what a page's index and its excerpts say instead of LaTeX"
+import copy
+import re
+
+SYMBOLS = {
+    'alpha': 'α', 'beta': 'β', 'gamma': 'γ', 'delta': 'δ', 'Delta': 'Δ', 'epsilon': 'ε', 'varepsilon': 'ε', 'eta': 'η',
+    'theta': 'θ', 'lambda': 'λ', 'mu': 'μ', 'phi': 'φ', 'varphi': 'φ', 'psi': 'ψ', 'pi': 'π', 'rho': 'ρ', 'sigma': 'σ',
+    'tau': 'τ', 'omega': 'ω', 'xi': 'ξ', 'zeta': 'ζ', 'kappa': 'κ', 'nu': 'ν', 'Theta': 'Θ', 'Phi': 'Φ', 'Sigma': 'Σ',
+    'Omega': 'Ω', 'Lambda': 'Λ', 'Gamma': 'Γ', 'ell': 'ℓ', 'sum': 'Σ', 'prod': 'Π', 'int': '∫', 'partial': '∂',
+    'nabla': '∇', 'infty': '∞', 'cdot': '·', 'times': '×', 'otimes': '⊗', 'odot': '⊙', 'circ': '∘', 'pm': '±',
+    'le': '≤', 'leq': '≤', 'ge': '≥', 'geq': '≥', 'ne': '≠', 'neq': '≠', 'approx': '≈', 'equiv': '≡', 'sim': '∼',
+    'propto': '∝', 'in': '∈', 'notin': '∉', 'subset': '⊂', 'subseteq': '⊆', 'cup': '∪', 'cap': '∩', 'setminus': '∖',
+    'to': '→', 'rightarrow': '→', 'leftarrow': '←', 'gets': '←', 'mapsto': '↦', 'Rightarrow': '⇒', 'top': 'ᵀ',
+    'dots': '…', 'ldots': '…', 'cdots': '…', 'mid': '|', 'vert': '|', 'lvert': '|', 'rvert': '|', 'Vert': '‖',
+    'lVert': '‖', 'rVert': '‖', '|': '‖', 'langle': '⟨', 'rangle': '⟩', 'lfloor': '⌊', 'rfloor': '⌋', 'lceil': '⌈',
+    'rceil': '⌉', 'forall': '∀', 'exists': '∃', 'star': '*', 'ast': '*', 'prime': '′', 'quad': ' ', 'qquad': ' ',
+    ',': ' ', ';': ' ', ':': ' ', ' ': ' ', '!': '', '\\': ' ', '{': '{', '}': '}', '%': '%', '_': '_', '#': '#',
+    '&': '&', '$': '$',
+}
+WORDS = ('arg', 'min', 'max', 'argmin', 'argmax', 'log', 'exp', 'sin', 'cos', 'tan', 'lim', 'sup', 'inf', 'det', 'Pr')
+BARE = re.compile(r'\w+|.|\\[A-Za-z]+|\([^()]*\)')  # a word, a sign, a command, or what has brackets
+
+
+def group(text: str) -> str:  # what stood in braces
+    "Text that stays one thing: in brackets where it is more than a word"
+    text = text.strip()
+    return text if BARE.fullmatch(text) else f'({text})'
+
+
+def plain_math(latex: str) -> str:
+    r"LaTeX as a reader would type it: `\frac{a}{b}` is a/b, `\theta_{t}` is θ_t. No backslash and no brace is left."
+    text = re.sub(r'\\(?:begin|end)\{[^{}]*\}', ' ', latex)
+    text = text.replace(r'\{', '❴').replace(r'\}', '❵')
+    before = None
+    while text != before:  # from the inside out
+        before = text
+        text = re.sub(r'\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}', lambda m: f'{group(m[1])}/{group(m[2])}', text)
+        text = re.sub(r'\\sqrt\s*\{([^{}]*)\}', lambda m: f'√{group(m[1])}', text)
+        text = re.sub(r'([_^])\s*\{([^{}]*)\}', lambda m: m[1] + group(m[2]), text)
+        text = re.sub(r'\\(?:text|mathrm|mathbf|mathbb|mathcal|mathit|mathsf|boldsymbol|bm|operatorname|hat|tilde|bar|'
+                      r'vec|overline|underline|widehat|widetilde|textbf|textit|texttt|mbox)\*?\s*\{([^{}]*)\}',
+                      r'\1', text)
+        if text == before: text = re.sub(r'\{([^{}]*)\}', r'\1', text)
+    text = re.sub(r'\\([A-Za-z]+|[^A-Za-z])', symbol, text)
+    text = text.replace('&', ' ').replace('{', '').replace('}', '').replace('❴', '{').replace('❵', '}')
+    return ' '.join(text.split())
+
+
+def symbol(match) -> str:  # of a command
+    "A command as a symbol, a word as itself; what only sets type is nothing"
+    name = match[1]
+    if name in SYMBOLS: return SYMBOLS[name]
+    return f' {name} ' if name in WORDS else ''
+
+
+def without_math(doctree):
+    "A copy of a page whose formulas are plain text, for the index"
+    from docutils import nodes
+    page = copy.deepcopy(doctree)
+    for kind in (nodes.math, nodes.math_block):
+        for formula in list(page.findall(kind)): formula.children = [nodes.Text(plain_math(formula.astext()))]
+    return page
+
+
+def setup(app):
+    "Called by Sphinx: the index is made of pages without LaTeX, and each formula carries its plain text for excerpts"
+    from sphinx.builders.html import StandaloneHTMLBuilder
+    from sphinx.ext import mathjax
+
+    class Builder(StandaloneHTMLBuilder):
+        "HTML with a readable search"
+        def index_page(self, pagename, doctree, title): super().index_page(pagename, without_math(doctree), title)
+
+    def with_plain_text(visit):
+        def visit_formula(self, node):
+            start = len(self.body)
+            try: visit(self, node)
+            finally:
+                plain = self.attval(plain_math(node.astext()))
+                tag = self.body[start]
+                end = tag.index('>')
+                self.body[start] = f'{tag[:end]} data-plain="{plain}"{tag[end:]}'
+        return visit_formula
+
+    app.add_builder(Builder, override=True)
+    app.registry.html_inline_math_renderers['mathjax'] = with_plain_text(mathjax.html_visit_math), None
+    app.registry.html_block_math_renderers['mathjax'] = with_plain_text(mathjax.html_visit_displaymath), None
+    return dict(parallel_read_safe=True, parallel_write_safe=True)
