@@ -168,8 +168,9 @@ class RunBar {
     this.resume = button('▶ Resume', 'Go on from here', order('resume'));
     this.pause = button('❚❚ Pause', 'Rest after the present step', order('pause'));
     this.stop = button('■ Stop', 'End after the present step and keep a checkpoint', order('stop'));
-    this.exports = h('span', { class: 'row' }, ...Object.entries(EXPORTS).map(([format, title]) =>
-      button(`⤓ ${format}`, title, () => this.export(format), { class: 'quiet-button' })));
+    this.exports = h('select', { class: 'save', 'aria-label': 'save as', title: 'Write the run as a file into its folder',
+      onchange: () => this.export(this.exports.value) }, h('option', { value: '' }, 'Save as …'),
+      ...Object.entries(EXPORTS).map(([format, words]) => h('option', { value: format }, words)));
     this.words = h('div', { class: 'words', role: 'status', 'aria-live': 'polite' });
     this.element = h('div', { class: 'run-head' },
       h('div', { class: 'run-bar' }, this.name, this.state, this.track, this.facts, h('span', { class: 'space' }),
@@ -177,6 +178,7 @@ class RunBar {
   }
 
   async export(format) {
+    this.exports.value = '';
     this.written = 'Writing …';
     this.refresh();
     const lines = [];
@@ -215,8 +217,7 @@ class RunBar {
   }
 }
 
-const EXPORTS = { PNG: 'The images as they are now, as a picture', GIF: 'The images as they formed, as an animation',
-  HTML: 'This panel with all that was recorded, as one page that needs nothing else' };
+const EXPORTS = { PNG: 'Picture (PNG)', GIF: 'Animation (GIF)', HTML: 'Page with this panel (HTML)' };
 
 // ---- the timeline --------------------------------------------------------------------------------------------------
 
@@ -989,7 +990,7 @@ function scoreTable(rows) {
     return h('div', { class: 'score' },
       h('span', { class: 'quiet how' }, `${r.protocol} · ${r.net} · ${plural(r.repeats, 'student')}`),
       h('span', { class: 'num' }, h('b', {}, percent(r.mean)), ` ± ${(100 * r.std).toFixed(1)}`),
-      h('span', { class: 'num' + (clear ? gap > 0 ? ' up' : ' down' : '') }, gap === null ? '–' : points(gap), ' ', h('span', { class: 'quiet' }, verdict)),
+      h('span', { class: 'num' + (clear && gap > 0 ? ' up' : '') }, gap === null ? '–' : points(gap), ' ', h('span', { class: 'quiet' }, verdict)),
       interval({ mean: r.mean, std: r.std, control: control?.mean ?? null, from, width: 120 }));
   };
   const sets = rows.filter(r => !r.control && !r.whole);
