@@ -226,7 +226,7 @@ class TimeBar {
     this.play = button('▶', 'Play (Space)', () => clock.play(!clock.playing), { class: 'play' });
     this.back = button('◀', 'One recorded step back (←)', () => clock.go(clock.index - 1), { 'aria-label': 'one recorded step back' });
     this.on = button('▶', 'One recorded step on (→)', () => clock.go(clock.index + 1), { 'aria-label': 'one recorded step on' });
-    this.range = h('input', { type: 'range', min: 0, value: 0, 'aria-label': 'recorded step', oninput: () => { clock.play(false); clock.go(+this.range.value); } });
+    this.range = h('input', { type: 'range', min: 0, value: 0, 'aria-label': 'recorded step', oninput: () => this.goTo(+this.range.value) });
     this.words = h('output', {});
     this.speeds = [1, 2, 4].map(x => button(`${x}×`, `Play ${x} times as fast`, () => {
       clock.speed = x;
@@ -234,6 +234,12 @@ class TimeBar {
     }, { class: 'speed' }));
     this.live = button('● live', 'Follow the run (L)', () => clock.follows(), { class: 'live' });
     this.element = h('div', { class: 'time' }, this.play, this.back, this.on, this.range, this.words, h('span', { class: 'row' }, ...this.speeds), this.live);
+  }
+
+  goTo(index) { // the slider's own value is read before anything is painted: painting sets it
+    const { clock } = this.panel;
+    clock.play(false);
+    clock.go(index);
   }
 
   show() {

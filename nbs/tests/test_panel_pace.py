@@ -54,8 +54,8 @@ LEAST = .97
 
 @pytest.mark.skipif(not hasattr(time, 'pthread_getcpuclockid'), reason="a thread's own CPU time is not to be had")
 def test_a_run_keeps_its_pace_under_a_panel(tmp_path):
-    """Somebody listens, and every message is written as bytes. Pairs of windows in one run, the painter at work and at rest: steps per second in the median pair, best of three
-    tries.
+    """Somebody listens, and every message is written as bytes. Pairs of windows in one run, the painter at work and at
+    rest: steps per second in the median pair, best of three tries.
 
     Where other programs take the processor away (this process gets less than nine tenths of a core), the clock
     measures them; there the CPU time of a look says which part of a core the painter would take."""
