@@ -99,8 +99,8 @@ class Grid {
     for (const { label, name, indices } of rows) {
       const own = indices.map((i, k) => this.tile(i, name, k, px));
       const beside = (real?.get(label) ?? []).map(([picture, k]) => this.real(picture, k, name, px));
-      parts.push(h('div', { class: 'grid-name', title: name, role: 'rowheader' }, name),
-        h('div', { class: 'grid-row', role: 'row' }, ...own, beside.length ? h('span', { class: 'beside' }, ...beside) : null));
+      parts.push(h('div', { class: 'grid-line', role: 'row' }, h('div', { class: 'grid-name', title: name, role: 'rowheader' }, name),
+        h('div', { class: 'grid-row' }, ...own, beside.length ? h('span', { class: 'beside', role: 'gridcell' }, ...beside) : null)));
     }
     this.element.classList.toggle('nameless', rows.every(r => !r.name));
     this.element.replaceChildren(...parts);
@@ -213,16 +213,16 @@ class Large {
     const card = h('div', { class: 'card', role: 'dialog', 'aria-modal': 'true', 'aria-label': `${name}, image ${index + 1}, large`, tabindex: -1 },
       h('div', { class: 'card-image' }, big, h('div', { class: 'row' }, back, place, on)),
       h('div', { class: 'card-facts' }, h('h3', {}, `${name || 'image'}, image ${index + 1}`),
-        h('div', { class: 'quiet' }, `${run.about.name}, step ${count(frame.step)}; ${of.origin ?? 'synthetic'}`),
-        h('h4', {}, 'the teacher says'), says, h('h4', {}, 'how it formed'), film,
-        h('h4', {}, 'nearest real images of its class, by the teacher’s features'), near), close);
+        h('div', { class: 'quiet' }, of.facts ?? `${run.about.name}, step ${count(frame.step)}; ${of.origin ?? 'synthetic'}`),
+        ...(of.alone ? [] : [h('h4', {}, 'the teacher says'), says, h('h4', {}, 'how it formed'), film,
+          h('h4', {}, 'nearest real images of its class, by the teacher’s features'), near])), close);
     this.element.replaceChildren(card);
     this.element.hidden = false;
     this.home.inert = true;
     card.focus();
     const bitmap = await sheets.read(frame.png);
-    if (bitmap) draw(big, bitmap, index, size);
-    await Promise.all([this.film(film, big), this.opinion(says, near)]);
+    if (bitmap) draw(big, bitmap, of.place ?? index, size);
+    if (!of.alone) await Promise.all([this.film(film, big), this.opinion(says, near)]);
   }
 
   async film(room, big) {
@@ -270,8 +270,9 @@ class Large {
   }
 
   move(by) {
-    const { order, index, nameOf } = this.of, at = order.indexOf(index) + by;
+    const { order, index, nameOf, turn } = this.of, at = order.indexOf(index) + by;
     const next = order[(at + order.length) % order.length];
+    if (turn) { turn(next); return; }
     this.show({ ...this.of, index: next, name: nameOf(next) });
   }
 

@@ -228,7 +228,7 @@ class TimeBar {
     this.play = button('▶', 'Play (Space)', () => clock.play(!clock.playing), { class: 'play' });
     this.back = button('◀', 'One recorded step back (←)', () => clock.go(clock.index - 1), { 'aria-label': 'one recorded step back' });
     this.on = button('▶', 'One recorded step on (→)', () => clock.go(clock.index + 1), { 'aria-label': 'one recorded step on' });
-    this.range = h('input', { type: 'range', min: 0, value: 0, 'aria-label': 'recorded step', oninput: () => { clock.play(false); clock.go(+this.range.value); } });
+    this.range = h('input', { type: 'range', min: 0, value: 0, 'aria-label': 'recorded step', oninput: () => this.goTo(+this.range.value) });
     this.words = h('output', {});
     this.speeds = [1, 2, 4].map(x => button(`${x}×`, `Play ${x} times as fast`, () => {
       clock.speed = x;
@@ -236,6 +236,12 @@ class TimeBar {
     }, { class: 'speed' }));
     this.live = button('● live', 'Follow the run (L)', () => clock.follows(), { class: 'live' });
     this.element = h('div', { class: 'time' }, this.play, this.back, this.on, this.range, this.words, h('span', { class: 'row' }, ...this.speeds), this.live);
+  }
+
+  goTo(index) { // the slider's own value is read before anything is painted: painting sets it
+    const { clock } = this.panel;
+    clock.play(false);
+    clock.go(index);
   }
 
   show() {
@@ -263,7 +269,7 @@ class View {
     this.zoom = 0;
     this.charts = new Map(); // name → Chart
     this.images = h('div', { class: 'pane images' });
-    this.side = h('div', { class: 'pane charts' });
+    this.side = h('div', { class: 'pane charts', tabindex: 0, role: 'region', 'aria-label': 'charts' });
     this.watch = new ResizeObserver(() => { this.arrange(); this.show(panel.clock.at); });
     this.watch.observe(this.images);
   }
@@ -641,7 +647,7 @@ class CompareView extends RecoveryView {
 class StagesView extends View {
   constructor(panel) {
     super(panel);
-    this.table = h('div', { class: 'stages', role: 'grid', 'aria-label': 'images of each stage' });
+    this.table = h('div', { class: 'stages', role: 'group', 'aria-label': 'images of each stage' });
     this.images.append(this.table);
     this.tiles = []; // of each stage: index → canvas
   }
@@ -812,10 +818,11 @@ class SelectionView extends View {
       p.bins.forEach((b, k) => { if (this.only === null || p.labels[k] === this.only) part[b]++; });
       return part;
     });
-    const total = all.reduce((a, b) => a + b, 0), whose = this.only === null ? '' : ` of ${this.run.about.classes[this.only]}`;
-    this.top.replaceChildren(histogram({ title: `${this.selection.value.score} of ${count(total)} real images${whose} (log scale); colour: chosen in which phase`,
+    const total = all.reduce((a, b) => a + b, 0), wide = Math.max(300, this.images.clientWidth - 28);
+    const whose = this.only === null ? '' : ` of ${this.run.about.classes[this.only]}`;
+    this.top.replaceChildren(histogram({ title: `${this.selection.value.score} of ${count(total)} real images${whose} (log scale)${wide > 420 ? '; colour: chosen in which phase' : ''}`,
       all, parts, colours: parts.map((_, i) => phaseColour(i)), names: parts.map((_, i) => `phase ${i + 1}`), chosen: this.bin,
-      words: i => `${brief(edges[i])} to ${brief(edges[i + 1])}`, width: Math.max(300, this.images.clientWidth - 28),
+      words: i => `${brief(edges[i])} to ${brief(edges[i + 1])}`, width: wide,
       pick: bin => { this.bin = bin; this.unchosen = null; this.paint(at); if (bin !== null) this.askBin(bin); } }));
   }
 
@@ -854,13 +861,23 @@ class SelectionView extends View {
     const chosen = items.filter(o => o.source === this.selection).length, made = items.filter(o => o.colour === BLUE).length;
     const words = this.bin === null ? `the set after phase ${at}: ${count(made)} distilled, ${count(chosen)} real, easiest first` : `${plural(this.inBin(), 'image')} of this difficulty, ${chosen} chosen${this.store.live ? '' : ' (a page without a kernel shows those)'}`;
     this.head.replaceChildren(...[h('span', { class: 'title2' }, words), h('span', { class: 'quiet' }, items.length > some.length ? `${some.length} of ${count(items.length)} shown` : ''), filter, more].filter(Boolean));
-    const figures = some.map(o => {
-      const canvas = tile(px, o.source.value.size ?? size, { role: 'img', 'aria-label': o.words, title: o.words, style: `width:${px}px;height:${px}px;outline-color:${o.colour}` });
+    const figures = some.map((o, i) => {
+      const canvas = tile(px, o.source.value.size ?? size, { role: 'button', tabindex: i ? -1 : 0, 'aria-label': o.words, title: o.words, style: `width:${px}px;height:${px}px;outline-color:${o.colour}` });
       sheets.read(o.source.pictures[o.picture ?? 0]).then(b => { if (b) draw(canvas, b, o.k, o.source.value.size ?? size); });
+      canvas.addEventListener('click', () => this.enlarge(some, i));
+      canvas.addEventListener('keydown', e => { if (e.key === 'Enter') { e.stopPropagation(); this.enlarge(some, i); } });
       return h('figure', {}, canvas, px >= 40 ? h('figcaption', { title: o.caption }, o.caption) : null);
     });
     this.strip.style.setProperty('--tile', `${Math.max(px, 44)}px`);
     this.strip.replaceChildren(...figures);
+  }
+
+  enlarge(items, i) { // one image of the set alone, its neighbours by ← and →
+    const o = items[i], size = o.source.value.size ?? this.selection.value.size;
+    const frame = { step: 0, png: o.source.pictures[o.picture ?? 0], size };
+    const run = { about: this.run.about, frameAt: () => frame };
+    this.panel.large.show({ run, index: i, place: o.k, step: 0, name: o.caption, order: range(0, items.length),
+      facts: o.words, alone: true, turn: next => this.enlarge(items, next) });
   }
 
   inBin() {
