@@ -7,8 +7,6 @@ __all__ = ['Studio']
 
 # %% ../../nbs/view/26_studio.ipynb #94734c3e
 import json
-import time
-from pathlib import Path
 
 from ..core.basics import InputError, patch
 from ..core.config import registered
