@@ -14,7 +14,7 @@ from pages import CLOSING, EVIL, Drift, Fade, every_step, named, save_scores, sc
 
 from ddnb.core.basics import InputError, write_json
 from ddnb.core.run import Run
-from ddnb.view.feed import Feed, RunView, evenly, feed_of, halving
+from ddnb.view.feed import RunView, evenly, feed_of, halving
 from ddnb.view.front import Front, record_html, recorded
 from ddnb.view.panel import Panel, Recorded, recorded_messages, to_html
 from ddnb.view.runs import RunsPanel, runs_in
