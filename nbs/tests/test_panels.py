@@ -2,6 +2,7 @@
 
 Skipped with the reason where there is no browser. What needs no kernel is tested in test_recorded.py."""
 import json
+import re
 import shutil
 
 import lab as L
@@ -80,7 +81,9 @@ def says(panel, words): panel.locator('.words', has_text=words).wait_for(timeout
 
 
 def at_step(panel, step):
-    until(lambda: panel.locator('.panel').get_attribute('data-shown') == str(step), f'step {step} is in view')
+    "Wait until the timeline is there, and an image of that step or the last one before it is in view"
+    until(lambda: panel.locator('.time output').inner_text().startswith(f'step {step:,} of'), f'step {step}')
+    until(lambda: int(panel.locator('.panel').get_attribute('data-shown')) <= step, 'its image')
 
 
 def test_the_tour_runs(page):
@@ -162,14 +165,14 @@ def test_a_page_that_is_loaded_again_shows_all_again(panels):
 
 def test_the_panel_follows_the_theme(panels):
     page = panels
-    panel = page.locator('.jp-Cell').last.locator('.ddnb').first
+    panel = L.run_cell(page, 'SchedulePanel()')
     def look(): return panel.evaluate('e => { const s = getComputedStyle(e); return [s.backgroundColor, s.color] }')
     def theme(name):
         page.evaluate("t => window.jupyterapp.commands.execute('apputils:change-theme', { theme: t })", name)
     light = look()
     theme('JupyterLab Dark')
     until(lambda: look()[0] != light[0], 'it is dark')
-    ground, ink = (sum(map(int, c[4:-1].split(','))) for c in look())
+    ground, ink = (sum(map(float, re.findall(r'[\d.]+', c)[:3])) for c in look())
     theme('JupyterLab Light')
     until(lambda: look() == light, 'it is light again')
     assert ground < 150 < 500 < ink
