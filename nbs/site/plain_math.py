@@ -1,5 +1,6 @@
 "Formulas as plain text, for the search: what a page's index and its excerpts say instead of LaTeX"
 import copy
+import html
 import re
 
 SYMBOLS = {
@@ -38,7 +39,7 @@ def plain_math(latex: str) -> str:
         text = re.sub(r'\\sqrt\s*\{([^{}]*)\}', lambda m: f'√{group(m[1])}', text)
         text = re.sub(r'([_^])\s*\{([^{}]*)\}', lambda m: m[1] + group(m[2]), text)
         text = re.sub(r'\\(?:text|mathrm|mathbf|mathbb|mathcal|mathit|mathsf|boldsymbol|bm|operatorname|hat|tilde|bar|'
-                      r'vec|overline|underline|widehat|widetilde|textbf|textit|texttt|mbox)\*?\s*\{([^{}]*)\}',
+                      r'vec|overline|underline|widehat|widetilde|underbrace|overbrace|textbf|textit|texttt|mbox)\*?\s*\{([^{}]*)\}',
                       r'\1', text)
         if text == before: text = re.sub(r'\{([^{}]*)\}', r'\1', text)
     text = re.sub(r'\\([A-Za-z]+|[^A-Za-z])', symbol, text)
@@ -62,27 +63,32 @@ def without_math(doctree):
     return page
 
 
+FORMULA = re.compile(r'<(span|div) class="math notranslate nohighlight"([^>]*)>(.*?)</\1>', re.S)
+
+
+def with_plain_text(body: str) -> str:  # of a page
+    "The page with the plain text of each formula in an attribute of its element"
+    def marked(match):
+        tag, attributes, inside = match.groups()
+        formula = re.sub(r'^.*?\\[(\[]|\\[)\]]\s*$', '', html.unescape(inside), flags=re.S)
+        plain = html.escape(plain_math(formula))
+        return f'<{tag} class="math notranslate nohighlight" data-plain="{plain}"{attributes}>{inside}</{tag}>'
+    return FORMULA.sub(marked, body)
+
+
+def mark_formulas(app, pagename, templatename, context, doctree):
+    "Called by Sphinx before a page is written"
+    if 'body' in context: context['body'] = with_plain_text(context['body'])
+
+
 def setup(app):
     "Called by Sphinx: the index is made of pages without LaTeX, and each formula carries its plain text for excerpts"
     from sphinx.builders.html import StandaloneHTMLBuilder
-    from sphinx.ext import mathjax
 
     class Builder(StandaloneHTMLBuilder):
         "HTML with a readable search"
         def index_page(self, pagename, doctree, title): super().index_page(pagename, without_math(doctree), title)
 
-    def with_plain_text(visit):
-        def visit_formula(self, node):
-            start = len(self.body)
-            try: visit(self, node)
-            finally:
-                plain = self.attval(plain_math(node.astext()))
-                tag = self.body[start]
-                end = tag.index('>')
-                self.body[start] = f'{tag[:end]} data-plain="{plain}"{tag[end:]}'
-        return visit_formula
-
     app.add_builder(Builder, override=True)
-    app.registry.html_inline_math_renderers['mathjax'] = with_plain_text(mathjax.html_visit_math), None
-    app.registry.html_block_math_renderers['mathjax'] = with_plain_text(mathjax.html_visit_displaymath), None
+    app.connect('html-page-context', mark_formulas)
     return dict(parallel_read_safe=True, parallel_write_safe=True)

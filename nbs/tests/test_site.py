@@ -24,7 +24,7 @@ from build import (
     slug,
 )
 from build import TOOLS as PACKAGES
-from plain_math import SYMBOLS, plain_math
+from plain_math import SYMBOLS, plain_math, with_plain_text
 
 from ddnb.core.basics import InputError
 
@@ -125,6 +125,14 @@ def test_the_sidebar_begins_with_the_guide_and_has_every_page_once(project):
 def test_formulas_as_text(latex, plain): assert plain_math(latex) == plain
 
 
+def test_formulas_of_a_page_carry_their_text():
+    block = '<div class="math notranslate nohighlight" id="e">\n\\[a &lt; \\alpha\n\\]</div>'
+    inline = '<span class="math notranslate nohighlight">\\(x_{i}\\)</span>'
+    page = with_plain_text(f'<p>{inline} and</p>{block}')
+    assert re.findall('data-plain="(.*?)"', page) == ['x_i', 'a &lt; α']
+    assert re.sub(' data-plain="[^"]*"', '', page) == f'<p>{inline} and</p>{block}'
+
+
 def test_dead_links_are_found(tmp_path):
     (tmp_path/'x').mkdir()
     links = '<a href="x/b.html#there">b</a><a href="#top">up</a><a href="https://example.org">out</a>'
@@ -191,7 +199,8 @@ def words_of_code():
 
 @slow
 def test_every_formula_has_its_text(site):
-    formulas = [tag for p in site.rglob('*.html') for tag in re.findall(r'<\w+ class="math[^>]*>', p.read_text())]
+    pages = [p.read_text() for p in site.rglob('*.html')]
+    formulas = [tag for page in pages for tag in re.findall(r'<\w+ class="math notranslate[^>]*>', page)]
     texts = [re.search(r'data-plain="([^"]*)"', tag)[1] for tag in formulas]
     assert len(texts) > 20 and all(texts)
     assert not [text for text in texts if '\\' in text]
