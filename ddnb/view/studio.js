@@ -457,7 +457,11 @@ class StudioRuns {
 
   make(run) {
     const name = h('b'), words = h('div', { class: 'quiet' }), score = h('div', { class: 'num' }), gap = h('div', { class: 'num gap' });
-    const tick = h('input', { type: 'checkbox', 'aria-label': `compare ${run.name}`, title: 'Tick two to compare', onchange: () => this.app.order('compare', { run: run.name, on: tick.checked }) });
+    const tick = h('input', { type: 'checkbox', 'aria-label': `compare ${run.name}`, title: 'Tick two to compare', onchange: () => {
+      echo = Date.now() + 2000;
+      this.app.order('compare', { run: run.name, on: tick.checked });
+    } });
+    let echo = 0; // until then the desk may not have heard of a tick
     const open = h('button', { type: 'button', class: 'open', onclick: () => this.app.order('open', { run: run.name }) }, name, words);
     const element = h('div', { class: 'item' }, tick, open, h('div', {}, score, gap));
     return { element, update: (r, shown, ticked) => {
@@ -470,7 +474,10 @@ class StudioRuns {
       say(gap, r.gap === null ? '' : `${points(r.gap)} to real`);
       gap.classList.toggle('up', r.clear && r.gap >= 0);
       gap.title = r.gap !== null && !r.clear ? 'within the spread of the students: it says nothing yet' : '';
-      tick.checked = ticked.includes(r.name);
+      if (Date.now() > echo || tick.checked === ticked.includes(r.name)) {
+        tick.checked = ticked.includes(r.name);
+        echo = 0;
+      }
       element.classList.toggle('on', on);
       if (on) open.setAttribute('aria-current', 'true'); else open.removeAttribute('aria-current');
     } };

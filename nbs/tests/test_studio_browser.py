@@ -114,7 +114,7 @@ def test_from_digits_to_an_exported_set_by_mouse(page, studio):
     rows = json.loads((page.home/'runs/cda-001/scores.json').read_text())
     assert {row['name'] for row in rows} >= {'random real'}
     press_primary(studio, 'Export')
-    studio.get_by_text('exported to').wait_for(timeout=30_000)
+    studio.get_by_text('is exported to').wait_for(timeout=30_000)
     exported = [p for p in (page.home/'runs').rglob('*') if p.is_dir() and p.name.startswith('export')]
     assert exported and list(exported[0].rglob('*.png'))
 
@@ -154,7 +154,7 @@ def test_all_is_there_after_a_restart(page, studio):
         studio.get_by_role('button', name=name).first.wait_for(timeout=30_000)
     studio.get_by_role('button', name='ccfs-001').first.click()
     studio.locator('.hist .hit').first.wait_for(timeout=20_000)
-    studio.get_by_role('tab', name='Code').click()
+    studio.locator('.tabs').get_by_text('Code').click()
     assert 'CCFS' in studio.locator('pre').inner_text()
 
 
@@ -163,8 +163,10 @@ def test_own_photos_are_chosen_by_mouse(page, studio):
     turn_to(studio, 'digits')
     studio.get_by_label('data', exact=True).select_option(label='a folder of my own …')
     studio.get_by_text('use: 3 classes').first.click()
-    studio.get_by_text('photos, real images').wait_for(timeout=30_000)
-    print(studio.inner_text())
+    studio.locator('.studio-head').get_by_text('photos').wait_for(timeout=30_000)
+    turn_to(studio, 'photos')
+    words = studio.locator('.studio-side').inner_text()
+    assert '3 classes' in words and ('cut' in words or 'crop' in words), words
     turn_to(studio, 'CDA')
     assert studio.get_by_label('preset').input_value() != 'digits'
 
