@@ -99,6 +99,8 @@ def test_a_run_is_watched_paused_rewound_while_the_kernel_is_busy_resumed_stoppe
     page, folder = panels, panels.home/'run'
     def status(): return json.loads((folder/'status.json').read_text())
     panel = L.run_cell(page, START)
+    panel.evaluate("e => { e.id = 'watched' }")  # other cells come after it
+    panel = page.locator('#watched')
     panel.locator('.panel[data-shown]').wait_for(timeout=30_000)
     first = picture(panel)
     until(lambda: picture(panel) != first, 'it is live')
