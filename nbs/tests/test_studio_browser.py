@@ -163,7 +163,7 @@ def test_own_photos_are_chosen_by_mouse(page, studio):
     turn_to(studio, 'digits')
     studio.get_by_label('data', exact=True).select_option(label='a folder of my own …')
     studio.get_by_text('use: 3 classes').first.click()
-    studio.locator('.studio-head').get_by_text('photos').wait_for(timeout=30_000)
+    studio.get_by_text('photos is loaded').wait_for(timeout=30_000)
     turn_to(studio, 'photos')
     words = studio.locator('.studio-side').inner_text()
     assert '3 classes' in words and ('cut' in words or 'crop' in words), words
