@@ -35,7 +35,12 @@ function allow(element, allowed, why = '') {
   element.title = allowed ? element.dataset.title : why || element.dataset.title;
 }
 
-function show(element, shown) { element.hidden = !shown; }
+// A button that goes while it has the focus gives it to its panel: the keys go on working.
+function show(element, shown) {
+  const focused = !shown && !element.hidden && element.contains(element.getRootNode().activeElement);
+  element.hidden = !shown;
+  if (focused) element.closest('.panel')?.focus({ preventScroll: true });
+}
 
 // ---- numbers in words ----------------------------------------------------------------------------------------------
 

