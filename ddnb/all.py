@@ -53,10 +53,11 @@ from ddnb.view.plots_pdd import (
     prefix_plot,
     stages_plot,
 )
+from .view.record import Recorded
 
 # %% ../nbs/all.ipynb #3f30974b
 if importlib.util.find_spec('ipywidgets') and sys.modules.get('ipywidgets', True):  # None there forbids the import
-    from ddnb.view.panel import Panel, Recorded
+    from ddnb.view.panel import Panel
     from ddnb.view.runs import RunsPanel
     from ddnb.view.schedules import SchedulePanel
     from ddnb.view.studio import Studio

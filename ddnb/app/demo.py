@@ -28,11 +28,11 @@ from ..methods.pdd import PDD
 from ..train.evaluate import Row, Scores, control_of, difference, evaluate, protocol
 from ..train.train import squeeze
 from ..view.export import encode
-from ..view.front import script, style
-from ..view.panel import Recorded
+from ..view.page import script, style
 from ..view.plots import boxes_plot
 from ..view.plots_ccfs import chosen_plot, filter_plot
 from ..view.plots_pdd import prefix_plot
+from ..view.record import Recorded
 
 # %% ../../nbs/app/00_demo.ipynb #1198b70f
 TEMPLATES = Environment(loader=PackageLoader('ddnb', 'app'), autoescape=True, trim_blocks=True)

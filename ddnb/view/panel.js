@@ -137,7 +137,7 @@ class RunPanel {
   }
 
   key(e) {
-    const field = e.target.closest('input:not([type=range]):not([type=checkbox]), textarea, select, [role=slider]');
+    const field = e.target.closest('input:not([type=range]):not([type=checkbox]), textarea, select, [role=slider], .divider');
     if (field || e.ctrlKey || e.metaKey || e.altKey) return;
     if (e.key === ' ' && e.target.closest('button, [role=button], input[type=checkbox], summary')) return;
     const { clock } = this;

@@ -27,7 +27,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from reference import COMMON, LINK, all_entries, directives, entries, readme
 
 from ddnb.core.basics import InputError, check, write_json, write_text
-from ddnb.view.front import page_script, style
+from ddnb.view.page import page_script, style
 
 SITE = Path(__file__).parent
 ROOT = SITE.parent.parent

@@ -16,7 +16,7 @@ from ddnb.core.run import Event, Method, Run
 from ddnb.data.images import DistilledSet
 from ddnb.data.views import cosine
 from ddnb.train.evaluate import CONTROL, Row
-from ddnb.view import front
+from ddnb.view import page
 from ddnb.view.recovery import RecoveryFeed
 
 EVIL = '<img src=x onerror=alert(1)>'
@@ -167,11 +167,11 @@ NAMES = 'Store, RunPanel, APPS, h, sheets'  # of the module, that a test reaches
 
 def page_html(messages=(), app='panel'):
     "A page with the front end and one record, its names in `window`"
-    record = front.record_html(list(messages), app) if messages else ''
-    script = front.script().replace('</script', '<\\/script')
+    record = page.record_html(list(messages), app) if messages else ''
+    script = page.script().replace('</script', '<\\/script')
     return ('<!doctype html><html lang=en><meta charset=utf-8><title>a page</title>'
             '<meta name=viewport content="width=device-width, initial-scale=1">'
-            f'<style>{front.style()} body {{ margin: 0 }} '
+            f'<style>{page.style()} body {{ margin: 0 }} '
             '@media (prefers-color-scheme: dark) { body { background: #16181b } }</style>'
             f'<main>{record}</main><script type=module>{script}\n'
             f'Object.assign(window, {{ {NAMES} }}); mountAll(); window.ready = true</script></html>')

@@ -15,8 +15,10 @@ from pages import CLOSING, EVIL, Drift, Fade, every_step, named, save_scores, sc
 from ddnb.core.basics import InputError, write_json
 from ddnb.core.run import Run
 from ddnb.view.feed import RunView, evenly, feed_of, halving
-from ddnb.view.front import Front, record_html, recorded
-from ddnb.view.panel import Panel, Recorded, recorded_messages, to_html
+from ddnb.view.front import Front
+from ddnb.view.page import record_html, recorded
+from ddnb.view.panel import Panel
+from ddnb.view.record import Recorded, recorded_messages, to_html
 from ddnb.view.runs import RunsPanel, runs_in
 
 
@@ -269,8 +271,9 @@ def test_lost_and_damaged_previews_leave_the_others(fade):
     (fade.folder/records[3].preview).unlink()
     (fade.folder/records[5].preview).write_bytes(b'no picture')
     view = RunView(fade)
-    assert view.frame(records[3].step)[0] is None and view.frame(records[5].step)[0] is None
+    assert view.frame(records[5].step)[0] is None, 'a damaged one: what was in view stays'
     assert view.frame(records[4].step)[0].shape[0] == 4
+    assert view.frame(records[3].step)[0].equal(view.frame(records[2].step)[0]), 'the one before stands for it'
     steps = [f['step'] for m, _ in feed_of(fade).everything() if m['kind'] == 'frames' for f in m['frames']]
     assert sorted(steps) == [r.step for r in records if r is not records[3]]
 

@@ -10,7 +10,7 @@ import torch
 from pages import CLOSING, EVIL, Fade, every_step, named, page_html, small_runs, squares, until
 
 from ddnb.view.feed import feed_of, picture
-from ddnb.view.panel import recorded_messages, to_html
+from ddnb.view.record import recorded_messages, to_html
 from ddnb.view.runs import RunsPanel
 
 pytestmark = pytest.mark.e2e
@@ -229,7 +229,7 @@ def test_plus_and_minus_change_the_size(at):
 
 def test_keys_of_a_field_are_its_own(at):
     page = at('plain')
-    page.locator('select').focus()
+    page.get_by_label('class', exact=True).focus()
     page.keyboard.press('Home')
     assert shown(page) == 20
 

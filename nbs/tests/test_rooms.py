@@ -23,7 +23,7 @@ NOTEBOOKS = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoin
 MODULES = {p: exported_module(p) for p in NOTEBOOKS}
 PAGES = {m: p.relative_to(ROOT/'nbs').with_suffix('').as_posix() for p, m in MODULES.items() if m}  # module → page
 SOURCES = {m: (ROOT/'ddnb'/f'{m.replace(".", "/")}.py').read_text(encoding='utf-8') for m in PAGES}
-PANELS = {m for m, page in PAGES.items() if re.match(r'view/[12]\d_', page)}  # the modules with widgets
+PANELS = {m for m, page in PAGES.items() if re.match(r'view/[23]\d_', page)}  # the modules with widgets
 
 
 def imports(source, module=''):

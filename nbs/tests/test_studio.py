@@ -38,7 +38,7 @@ from ddnb.view.form import (
     problems,
     values_of,
 )
-from ddnb.view.front import script
+from ddnb.view.page import script
 from ddnb.view.photos import browse, survey
 from ddnb.view.schedules import schedule_from
 from ddnb.view.studio import Studio
