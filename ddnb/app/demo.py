@@ -54,7 +54,7 @@ class Captioned(Part):
 @dataclass
 class Lead(Part):
     "The sentence that a report opens with"
-    sentence: str
+    sentence: str   # what was found
     macro = 'lead'
 
 @dataclass
@@ -186,7 +186,7 @@ def judged(rows: Scores) -> list:  # what `judge` gave
     mine = [row for row in rows if row.protocol == rows[0].protocol and not row.control_of]
     return [(row, control) for row in mine if (control := control_of(row, rows))]
 
-def clear_gap(row: Row, control: Row) -> float | None:
+def clear_gap(row: Row, control: Row) -> float | None: # of `evaluate`
     "Points that a row stands above its control where that exceeds the spread of the difference, else None"
     if min(row.repeats, control.repeats) < 2: return None
     gap, noise = difference(row, control)
@@ -235,7 +235,7 @@ class Chart(Part):
         step = 10 if self.low >= 50 else 20
         return [(self.place(p / 100), f'{p} %') for p in range(100, self.low - 1, -step)][::-1]
 
-    def bar(self, row: Row) -> tuple:
+    def bar(self, row: Row) -> tuple: # of `evaluate`
         "Where the spread of a row begins, and how wide it is"
         begin, end = self.place(row.mean - row.std), self.place(row.mean + row.std)
         return begin, round(end - begin, 2)
@@ -277,7 +277,7 @@ class Strip(Part):
     "One image of each class, a row a set"
     classes: list
     lines: list    # (name, what it is, `data:` address)
-    caption: str
+    caption: str    # what it shows
     macro = 'strip'
 
 def one_of_each(images: torch.Tensor, labels: torch.Tensor, classes: int) -> str:  # (N, C, S, S); (N,); their number

@@ -62,8 +62,8 @@ class Job:
     can_cancel: bool = False   # does the work look whether it should end?
     share: float | None = None # how much of it is done, in [0, 1]; None: nobody knows
     note: str = ''             # what it is at
-    began: float = field(default_factory=time.monotonic)
-    cancelled: bool = False
+    began: float = field(default_factory=time.monotonic) # on the clock of `time.monotonic`
+    cancelled: bool = False    # has somebody asked for it?
 
     def tell(self, share: float | None = None, note: str = ''): # how much is done, and what it is at
         "Note the progress. Raises `Cancelled` where somebody has asked for it."
@@ -88,15 +88,15 @@ STEPS = ('data', 'teacher', 'method', 'judge', 'export')
 @dataclass
 class Button:
     "A button beside a message"
-    text: str
-    order: str
-    facts: dict = field(default_factory=dict)
+    text: str                                # words on it
+    order: str                               # that it gives
+    facts: dict = field(default_factory=dict) # what comes with the order
 
 @dataclass
 class Trouble:
     "What went wrong"
-    problem: str
-    remedy: str = ''
+    problem: str                  # what happened
+    remedy: str = ''              # what to do
     section: str = ''             # one of `STEPS` that it belongs to
     button: Button | None = None  # that mends it
 
@@ -186,7 +186,7 @@ class Desk:
 
 # %% ../../nbs/view/33_desk.ipynb #d4fcda93
 @patch
-def do(self: Desk, order: str, **facts):
+def do(self: Desk, order: str, **facts): # a key of `ORDERS`, and what comes with it
     "Carry out an order; what goes wrong becomes trouble"
     with self.lock:
         if order not in LOOKING: self.trouble, self.mend = None, None
@@ -226,7 +226,7 @@ def _end_work():
         desk.wait(20)
 
 @patch
-def say(self: Desk, note: str, button: Button | None = None):
+def say(self: Desk, note: str, button: Button | None = None): # a sentence; a button behind it
     "Leave a word on the status line, with a button beside it"
     with self.lock: self.note, self.mend = note, button
 
@@ -578,7 +578,9 @@ def _difficulty(self: Desk, job: Job):
     check(name in scores, f'{name!r} is not measured by one pass of the teacher', f'choose one of {list(scores)}')
     return scores[name]
 
-def is_file_name(name: str) -> bool: return name.endswith(('.npy', '.npz'))
+def is_file_name(name: str) -> bool: # of a score
+    "Is it the name of a published file?"
+    return name.endswith(('.npy', '.npz'))
 
 @patch
 def _forgetting(self: Desk, job: Job):
@@ -641,13 +643,13 @@ def _show(self: Desk, name: str, run: Run):
     self.history.look()
 
 @patch
-def entry(self: Desk, name: str) -> Entry:
+def entry(self: Desk, name: str) -> Entry: # of the run
     "A line of the history. `InputError` where there is none of that name."
     check(name in self.history.entries, f'there is no run “{name}”', 'choose one of the list')
     return self.history.entries[name]
 
 @patch
-def run_of(self: Desk, name: str) -> Run:
+def run_of(self: Desk, name: str) -> Run: # of the run
     "The run of that name: the one at work, else as its folder shows it"
     folder = self.entry(name).folder
     live = live_run(folder)
@@ -756,7 +758,7 @@ def _done(self: Desk, entry: Entry, run: Run):
 SATURATED = .9 # share of pixels at the ends of their range, beyond which images are no images
 
 @patch
-def warning(self: Desk, name: str) -> str:
+def warning(self: Desk, name: str) -> str: # of the run
     "What is odd about the images of a finished run, or nothing"
     if name not in self._warnings:
         small = self.run_of(name).result()
@@ -776,7 +778,7 @@ def _saturated(images: torch.Tensor) -> float: # in [0, 1]
 
 # %% ../../nbs/view/33_desk.ipynb #e0000b7c
 @patch
-def set_of(self: Desk, name: str) -> DistilledSet:
+def set_of(self: Desk, name: str) -> DistilledSet: # of the run
     "The set of a run; of one that was halted, what there is"
     check(bool(name), 'no run is in view', 'choose one of the list, or start one')
     check(not self.entry(name).is_teacher, f'{name} is a teacher', 'choose a run that has made a set')
@@ -784,14 +786,14 @@ def set_of(self: Desk, name: str) -> DistilledSet:
     return run.result() if run.state == 'done' else run.unfinished()
 
 @patch
-def teacher_of(self: Desk, name: str, real: RealData) -> Teacher | None:
+def teacher_of(self: Desk, name: str, real: RealData) -> Teacher | None: # of the run
     "The teacher that a run started from, else the present one if it fits"
     entry = self.entry(name)
     if entry.about.get('inputs', {}).get('teacher'): return Teacher.load(entry.folder/'inputs'/'teacher')
     return self.teacher if self.teacher is not None and _fits(self.teacher, real) else None
 
 @patch
-def data_of(self: Desk, name: str) -> RealData:
+def data_of(self: Desk, name: str) -> RealData: # of the run
     "The data that a run was made from"
     facts = self.data_facts(name)
     if self.real is not None and facts.get('identity') in (None, self.real.train.identity): return self.real
@@ -799,7 +801,7 @@ def data_of(self: Desk, name: str) -> RealData:
     return reload(facts)
 
 @patch
-def data_facts(self: Desk, name: str) -> dict:
+def data_facts(self: Desk, name: str) -> dict: # of the run
     "What a run remembers of its data"
     entry = self.entry(name)
     inputs = entry.about.get('inputs', {})
@@ -808,7 +810,7 @@ def data_facts(self: Desk, name: str) -> dict:
     return read_json(path).get('data_facts', {}) if path.exists() else {}
 
 @patch
-def usual_protocol(self: Desk, name: str) -> str:
+def usual_protocol(self: Desk, name: str) -> str: # of the run
     "The protocol that a run's set is usually judged by"
     entry = self.history.entries.get(name)
     kind = entry.kind if entry else self.kind

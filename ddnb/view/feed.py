@@ -123,7 +123,7 @@ def problem_of(error: BaseException) -> dict:
                 remedy='the whole traceback is in error.txt in the run folder; Resume goes on from the last good state')
 
 # %% ../../nbs/view/11_feed.ipynb #e3f0514a
-def halving(n: int) -> list:
+def halving(n: int) -> list: # how many
     "0 … n − 1 in the order last, first, middle, quarters, …"
     if n <= 2: return list(range(n))[::-1]
     order, parts = [n - 1, 0], [(0, n - 1)]
@@ -165,7 +165,9 @@ class Feed:
         self._lock = threading.RLock()
 
     @property
-    def run(self) -> Run: return self.view.run
+    def run(self) -> Run:
+        "The run as it is now; a resumed one is a new object"
+        return self.view.run
 
     @property
     def settings(self) -> dict:
@@ -301,7 +303,7 @@ def _new_frames(self: Feed, events: list) -> list:
 
 # %% ../../nbs/view/11_feed.ipynb #7ec665d9
 @patch
-def obey(self: Feed, name: str):
+def obey(self: Feed, name: str): # 'pause', 'resume' or 'stop'
     "Pause, resume or stop the run"
     if name == 'pause': self.run.pause()
     if name == 'stop': self.run.stop()

@@ -39,7 +39,7 @@ def field_kind(f, choices: dict) -> str: # a field of a dataclass; its class's `
     if isinstance(f.default, (Schedule, Reversed)): return 'schedule'
     return {int: 'int', float: 'float', bool: 'bool'}.get(f.type, 'text')
 
-def field_value(kind: str, f, value):
+def field_value(kind: str, f, value): # of the field; the field; its setting
     "A setting as JSON: numbers and texts as they are, other things as Python writes them"
     if kind == 'schedule': return schedule_json(value)
     if kind == 'base': return base_value(value)
@@ -60,11 +60,11 @@ def values_of(method) -> dict:
 # %% ../../nbs/view/30_form.ipynb #26484442
 DEFAULTS = 'defaults' # the preset of a method that has none
 
-def preset_names(cls) -> list:
+def preset_names(cls) -> list: # a method's class
     "The presets of a method; where there is none, its defaults"
     return list(cls.presets) or [DEFAULTS]
 
-def preset_method(cls, name: str):
+def preset_method(cls, name: str): # a method's class; its preset
     "The method of a preset, or with all its defaults where it has no presets"
     if cls.presets: return cls.preset(name)
     bare = [f.name for f in dataclasses.fields(cls) if _has_no_default(f)]
@@ -96,7 +96,7 @@ def _field(f, cls, docs: dict, value, few: bool) -> dict:
     return field
 
 # %% ../../nbs/view/30_form.ipynb #8ca9f288
-def read_field(f, kind: str, value):
+def read_field(f, kind: str, value): # a field; its kind; JSON, or a text
     "A setting from JSON, or from what somebody typed. `InputError` for what is none."
     if kind == 'schedule': return _read_schedule(value)
     if kind == 'base': return base_from(value)
@@ -124,7 +124,7 @@ def base_from(value: dict): # what `base_value` gave
     "The base again. `InputError` for what makes no sense."
     return method_from(base_class(value['name']), value['values'])
 
-def base_class(name: str):
+def base_class(name: str): # as it is registered
     "The registered base of that name"
     bases = {cls.__name__: cls for cls in registered('base').values()}
     check(name in bases, f'there is no base {name!r}', f'choose one of {list(bases)}')
@@ -215,7 +215,7 @@ BENCHMARKS = { # data set → pixels along a side, classes
     'digits': (16, 10), 'cifar10': (32, 10), 'cifar100': (32, 100), 'tiny-imagenet': (64, 200),
     'imagenet-1k': (224, 1000), 'imagenet-21k': (224, 10450)}
 
-def preset_data(name: str) -> str:
+def preset_data(name: str) -> str: # of the preset
     "The data set that a preset is named after: 'cifar10' of 'cifar10-ipc50'; '' where it is none"
     return max((data for data in BENCHMARKS if name == data or name.startswith(data + '-')), key=len, default='')
 

@@ -53,7 +53,7 @@ class Front:
         "What has changed since the last time"
         return []
 
-    def obey(self, name: str, **facts):
+    def obey(self, name: str, **facts): # the order, and what comes with it
         "Carry out an order from the browser"
 
     def answer(self, name: str, **facts) -> tuple: # value that goes into JSON, pictures

@@ -49,11 +49,11 @@ class Panel(Front):
         "What has come since the last time"
         return [message for feed in self.feeds.values() for message in feed.news()]
 
-    def obey(self, name: str, key: str):
+    def obey(self, name: str, key: str): # the order; the folder of the run
         "Pause, resume or stop a run"
         self.feeds[key].obey(name)
 
-    def answer(self, name: str, key: str, **facts) -> tuple:
+    def answer(self, name: str, key: str, **facts) -> tuple: # the question; the folder of the run; what comes with it
         "Ask the feed of a run"
         return self.feeds[key].answer(name, **facts)
 

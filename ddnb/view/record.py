@@ -47,7 +47,7 @@ EXPORTERS['HTML'] = 'Images, charts and timeline as one page', to_html
 # %% ../../nbs/view/17_record.ipynb #1c4a3491
 class Recorded:
     "A run, or two to compare, as it was: a panel that needs no kernel, in a page with the front end; else a picture"
-    def __init__(self, *runs: Run, most: int = 24): # pictures of each at most
+    def __init__(self, *runs: Run, most: int = 12): # pictures of each at most
         self.runs, self.most = runs, most
 
     def _repr_html_(self) -> str:

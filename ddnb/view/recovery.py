@@ -35,7 +35,7 @@ def schedule_name(config: dict | None) -> str: # of a schedule, as `run.json` ha
     if 'schedule' in config: return f'reversed {schedule_name(config["schedule"])}'
     return config.get('kind', 'own')
 
-def schedule_points(run: Run, points: int = 60) -> list:
+def schedule_points(run: Run, points: int = 60) -> list: # a run; how many
     "[share of a block, lower, upper bound of the crop's area] over a block of steps; [] without a schedule"
     schedule = schedule_of(run)
     if schedule is None: return []
@@ -45,7 +45,7 @@ def schedule_points(run: Run, points: int = 60) -> list:
 # %% ../../nbs/view/12_recovery.ipynb #cd151340
 def opinions(teacher,     # that is asked
              x: Tensor,   # images (n, C, S, S), uint8 or floats in [0, 1]
-             most: int = 3) -> list:
+             most: int = 3) -> list: # classes for each
     "For each image the classes that the `teacher` finds most likely, [class, probability] each"
     p = teacher.logits(x[:, :teacher.channels]).softmax(1).cpu()
     top = p.topk(min(most, p.shape[1]))
@@ -100,12 +100,12 @@ class Asking(Feed):
         images = train.images[indices]
         return dict(labels=train.labels[indices].tolist(), size=train.images.shape[-1]), [picture(images)]
 
-    def ask_opinion(self, step: int) -> tuple:
+    def ask_opinion(self, step: int) -> tuple: # a recorded one
         "What the teacher sees in every image of a step"
         x, _ = self._images(step)
         return dict(step=self.view.at(step).step, images=[dict(top=top) for top in opinions(self.teacher, x)]), []
 
-    def ask_look(self, step: int, index: int) -> tuple:
+    def ask_look(self, step: int, index: int) -> tuple: # a recorded one; the image there
         "What the teacher sees in one image, and the real images of its class that are nearest to it"
         x, labels = self._images(step)
         one = x[index:index + 1]

@@ -152,14 +152,14 @@ class RunsPanel(Front):
         self._said = value
         return [(dict(kind='fact', name='runs', value=value), pictures)]
 
-    def obey(self, name: str, **facts):
+    def obey(self, name: str, **facts): # the order, and what comes with it
         "Open runs, or steer one of them"
         if name == 'open':
             self.feeds = {key: feed_of(Run.open(key)) for key in facts['keys']}
             self.say([m for feed in self.feeds.values() for m in feed.everything()])
         elif facts['key'] in self.feeds: self.feeds[facts['key']].obey(name)
 
-    def answer(self, name: str, key: str, **facts) -> tuple:
+    def answer(self, name: str, key: str, **facts) -> tuple: # the question; the folder of the run; what comes with it
         "Ask the feed of an open run"
         return self.feeds[key].answer(name, **facts)
 

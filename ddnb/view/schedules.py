@@ -151,7 +151,7 @@ class SchedulePanel(Front):
         self._changed = True
         self.wake()
 
-    def obey(self, name: str, **facts):
+    def obey(self, name: str, **facts): # the order, and what comes with it
         "A hand has moved a schedule"
         if name != 'schedule': return
         which, value = facts['which'], facts['value']

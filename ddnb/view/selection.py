@@ -23,7 +23,10 @@ def bin_of(scores, edges) -> np.ndarray: # numbers; edges of the bars, one more 
 
 class Histogram:
     "Counts of all real images by bar and class"
-    def __init__(self, harder: torch.Tensor, labels: torch.Tensor, classes: int, bins: int):
+    def __init__(self, harder: torch.Tensor, # difficulty of each image, (N,)
+                 labels: torch.Tensor,       # class of each, (N,)
+                 classes: int,               # number of classes
+                 bins: int):                 # bars
         scores = harder.double().numpy()
         self.edges = np.histogram_bin_edges(scores, bins)
         self.bar = bin_of(scores, self.edges)

@@ -48,7 +48,7 @@ class Studio(Front):
         "Quick while something is at work"
         return .3 if self.desk.job or self.desk.at_work() else 1.5
 
-    def obey(self, name: str, **facts):
+    def obey(self, name: str, **facts): # the order, and what comes with it
         "Orders with a `key` are for a run in view, others for the desk"
         key = facts.pop('key', None)
         if key is None: return self.desk.do(name, **facts)
@@ -57,7 +57,7 @@ class Studio(Front):
             try: feed.obey(name, **facts)
             except Exception as e: self.desk._fail(e, 'method')
 
-    def answer(self, name: str, **facts) -> tuple:
+    def answer(self, name: str, **facts) -> tuple: # the question, and what comes with it
         "Real images, folders, an export as an archive; what has a `key` is asked of a run in view"
         if name == 'real': return self.desk.real_page(**facts)
         if name == 'browse': return browse(**facts), []

@@ -172,6 +172,7 @@ def class_entry(c: ast.ClassDef, comments: dict) -> Entry:
         signature, params = '', []
     members = []
     for f in filter(is_public, functions):
+        if decorated(f, '.setter'): continue  # its property is there already
         members.append(function_entry(f, comments, c.name, skip=0 if decorated(f, 'staticmethod') else 1))
     return Entry(c.name, 'class', signature, ast.get_docstring(c) or '', grouped(params, comments), c.lineno, members)
 
