@@ -40,7 +40,7 @@ async function look(name) {
   const page = frame.contentDocument
   const view = frame.contentWindow
   if (view.MathJax && view.MathJax.startup) await view.MathJax.startup.promise
-  const figures = [...page.querySelectorAll('.cell_output svg, article img')]
+  const figures = [...page.querySelectorAll('.cell_output svg, article img')].filter(e => !e.closest('.ddnb-record'))
   const records = [...page.querySelectorAll('.ddnb-record')]
   if (records.length) await wait(500)
   const stuck = []

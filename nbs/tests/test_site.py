@@ -280,7 +280,7 @@ def test_figures_and_math_show(seen):
 def test_recorded_panels_play(seen):
     records = {name for name, page in seen.items() if page['records']}
     tutorials = {f'guide/tutorial_{method}.html' for method in ('cda', 'pdd', 'ccfs')}
-    assert records >= {'view/panel.html', 'guide/tour.html', *tutorials}
+    assert records >= {'view/record.html', 'guide/tour.html', *tutorials}
     assert not [name for name, page in seen.items() if page['stuck']]
 
 
