@@ -1311,6 +1311,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'ddnb.view.record': { 'ddnb.view.record.Recorded': ('view/record.html#recorded', 'ddnb/view/record.py'),
                                   'ddnb.view.record.Recorded.__init__': ('view/record.html#recorded.__init__', 'ddnb/view/record.py'),
                                   'ddnb.view.record.Recorded._repr_html_': ('view/record.html#recorded._repr_html_', 'ddnb/view/record.py'),
+                                  'ddnb.view.record._compressed': ('view/record.html#_compressed', 'ddnb/view/record.py'),
                                   'ddnb.view.record._last_picture': ('view/record.html#_last_picture', 'ddnb/view/record.py'),
                                   'ddnb.view.record.recorded_messages': ('view/record.html#recorded_messages', 'ddnb/view/record.py'),
                                   'ddnb.view.record.to_html': ('view/record.html#to_html', 'ddnb/view/record.py')},

@@ -6,7 +6,10 @@
 __all__ = ['recorded_messages', 'to_html', 'Recorded']
 
 # %% ../../nbs/view/17_record.ipynb #78bb34b8
+import io
 from pathlib import Path
+
+from PIL import Image
 
 from ..core.basics import escape, png_uri, write_text
 from ..core.run import Run
@@ -23,15 +26,27 @@ body {{ margin: 0; padding: 16px }}
 @media (prefers-color-scheme: dark) {{ body {{ background: #16181b }} }}</style></head>
 <body>{record}<script>{script}</script></body></html>'''
 
-def recorded_messages(runs, most: int = 60) -> list: # runs; pictures of each at most
+def recorded_messages(runs,                       # one, or two beside each other
+                      most: int = 60,             # pictures of each at most
+                      quality: int | None = None, # of the pictures over time, 1 … 100; None: as they were recorded
+                      ) -> list:
     "What a page without a kernel shows of some runs"
     messages = []
     for feed in map(feed_of, runs):
         feed.most = most
-        messages += feed.everything()
+        messages += [_compressed(*m, quality) if quality and m[0]['kind'] == 'frames' else m for m in feed.everything()]
         if hasattr(feed, 'remembered'): messages += feed.remembered()
     shown = dict(kind='fact', name='shown', value=[str(r.folder) for r in runs])
     return [*messages, (shown, [])]
+
+def _compressed(message: dict, pictures: list, quality: int) -> tuple:
+    "The same message with pictures of fewer bytes: noise can't be packed without loss"
+    packed = []
+    for data in pictures:
+        out = io.BytesIO()
+        with Image.open(io.BytesIO(data)) as picture: picture.convert('RGB').save(out, 'WEBP', quality=quality)
+        packed.append(min(data, out.getvalue(), key=len))
+    return message, packed
 
 def to_html(run: Run, path=None, *others: Run) -> Path: # a run; file to write, None: exports/run.html; one beside it
     "The run as one page that needs nothing else: the panel with all that was recorded. Returns the path."
@@ -47,7 +62,7 @@ EXPORTERS['HTML'] = 'Images, charts and timeline as one page', to_html
 # %% ../../nbs/view/17_record.ipynb #1c4a3491
 class Recorded:
     "A run, or two to compare, as it was: a panel that needs no kernel, in a page with the front end; else a picture"
-    def __init__(self, *runs: Run, most: int = 12): # pictures of each at most
+    def __init__(self, *runs: Run, most: int = 10): # pictures of each at most
         self.runs, self.most = runs, most
 
     def _repr_html_(self) -> str:
@@ -55,7 +70,7 @@ class Recorded:
         pictures = [_last_picture(run) for run in self.runs]
         fallback = ''.join(f'<img alt="{escape(run.folder.name)}" src="{uri}" style="image-rendering:pixelated">'
                            for run, uri in zip(self.runs, pictures) if uri)
-        return record_html(recorded_messages(self.runs, self.most), fallback=fallback)
+        return record_html(recorded_messages(self.runs, self.most, quality=70), fallback=fallback)
 
 def _last_picture(run: Run) -> str:
     "The latest recorded images with their names, as a `data:` address; '' where there are none"
