@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SUGGESTIONS', 'WORDS', 'FIRST', 'HIDDEN_IN_A_BASE', 'FEW', 'DEFAULTS', 'BENCHMARKS', 'field_kind', 'field_value',
-           'base_value', 'values_of', 'preset_names', 'preset_method', 'form_of', 'read_field', 'base_from',
-           'base_class', 'method_from', 'field_at_fault', 'problems', 'words_of', 'complaint', 'setting_words',
+           'base_value', 'values_of', 'setting_words', 'preset_names', 'preset_method', 'form_of', 'read_field',
+           'base_from', 'base_class', 'method_from', 'field_at_fault', 'problems', 'words_of', 'complaint',
            'nearest_preset_to', 'code_of', 'preset_data', 'preset_for']
 
 # %% ../../nbs/view/30_form.ipynb #468c56cd
@@ -56,6 +56,11 @@ def values_of(method) -> dict:
     cls = type(method)
     return {f.name: field_value(field_kind(f, cls.choices), f, getattr(method, f.name))
             for f in dataclasses.fields(cls)}
+
+def setting_words(name: str) -> str: # 'ipc', or 'base.lr' for a setting of a base
+    "What a person calls a setting"
+    *_, last = name.split('.')
+    return WORDS.get(last, last.replace('_', ' '))
 
 # %% ../../nbs/view/30_form.ipynb #26484442
 DEFAULTS = 'defaults' # the preset of a method that has none
@@ -179,11 +184,6 @@ def words_of(error: InputError) -> str:
 def complaint(error: InputError, name: str) -> str: # the field that it stands at
     "An error beside its field, which needs no name there: '0 is too small' in place of 'ipc=0 is too small'"
     return words_of(error).removeprefix(f'{name}=')
-
-def setting_words(name: str) -> str: # 'ipc', or 'base.lr' for a setting of a base
-    "What a person calls a setting"
-    *_, last = name.split('.')
-    return WORDS.get(last, last.replace('_', ' '))
 
 # %% ../../nbs/view/30_form.ipynb #a6a6cecf
 def nearest_preset_to(method) -> str:
