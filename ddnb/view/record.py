@@ -15,7 +15,7 @@ from ..core.basics import escape, png_uri, write_text
 from ..core.run import Run
 from . import recovery, selection, stages, teacher  # noqa: F401  their feeds are for their methods
 from .export import EXPORTERS, frame_picture
-from .feed import feed_of
+from .feed import evenly, feed_of
 from .page import page_script, record_html, style
 
 # %% ../../nbs/view/17_record.ipynb #fa82a4b7
@@ -28,19 +28,21 @@ body {{ margin: 0; padding: 16px }}
 
 def recorded_messages(runs,                       # one, or two beside each other
                       most: int = 60,             # pictures of each at most
-                      quality: int | None = None, # of the pictures over time, 1 … 100; None: as they were recorded
+                      quality: int | None = None, # of the pictures, 1 … 100; None: as they were recorded
                       ) -> list:
     "What a page without a kernel shows of some runs"
     messages = []
     for feed in map(feed_of, runs):
         feed.most = most
-        messages += [_compressed(*m, quality) if quality and m[0]['kind'] == 'frames' else m for m in feed.everything()]
+        messages += feed.everything()
         if hasattr(feed, 'remembered'): messages += feed.remembered()
+    if quality: messages = [_compressed(*m, quality) for m in messages]
     shown = dict(kind='fact', name='shown', value=[str(r.folder) for r in runs])
     return [*messages, (shown, [])]
 
 def _compressed(message: dict, pictures: list, quality: int) -> tuple:
-    "The same message with pictures of fewer bytes: noise can't be packed without loss"
+    "The same message with 150 events at most, and pictures of fewer bytes: noise can't be packed without loss"
+    if message['kind'] == 'events': message = dict(message, events=evenly(message['events'], 150))
     packed = []
     for data in pictures:
         out = io.BytesIO()
