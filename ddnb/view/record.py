@@ -7,11 +7,12 @@ __all__ = ['recorded_messages', 'to_html', 'Recorded']
 
 # %% ../../nbs/view/17_record.ipynb #78bb34b8
 import io
+from base64 import b64encode
 from pathlib import Path
 
 from PIL import Image
 
-from ..core.basics import escape, png_uri, write_text
+from ..core.basics import escape, write_text
 from ..core.run import Run
 from . import recovery, selection, stages, teacher  # noqa: F401  their feeds are for their methods
 from .export import EXPORTERS, frame_picture
@@ -77,4 +78,7 @@ class Recorded:
 def _last_picture(run: Run) -> str:
     "The latest recorded images with their names, as a `data:` address; '' where there are none"
     records = [r for r in run.events if r.preview]
-    return png_uri(frame_picture(run, records[-1])) if records else ''
+    if not records: return ''
+    out = io.BytesIO()
+    frame_picture(run, records[-1]).save(out, 'WEBP', quality=70)
+    return 'data:image/webp;base64,' + b64encode(out.getvalue()).decode()
