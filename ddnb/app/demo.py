@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from jinja2 import Environment, PackageLoader
 
-from .. import __version__
+import ddnb
 from ..core.basics import check, to_unit, write_text
 from ..core.run import versions
 from ..data.load import load
@@ -356,7 +356,7 @@ def report(real, teacher,
     settings = {NAMES[key]: settings_words(run.method) for key, run in runs.items()}
     facts = {'teacher': f'{teacher.name}, {percent(teacher.accuracy)} % of the test images'}
     times = {part: f'{s:.1f} s' for part, s in clock.parts.items()}
-    about = {name: str(value) for name, value in dict(ddnb=__version__, **versions()).items()}
+    about = {name: str(value) for name, value in dict(ddnb=ddnb.__version__, **versions()).items()}
     return page.add('Settings, times and versions', facts | settings, times, about, folded=True)
 
 # %% ../../nbs/app/00_demo.ipynb #7d2c47b0

@@ -7,17 +7,15 @@ function isFlat(figure) { // has no size, or no picture
   return (!hidden && figure.getBoundingClientRect().width < 8) || (figure.tagName == 'IMG' && !figure.naturalWidth)
 }
 
-async function isStuck(record) { // does the panel stay as it is when the timeline moves?
+function isStuck(record) { // does the panel stay where it is when the timeline moves?
   const slider = record.querySelector('.time input')
   if (!slider) return true
-  const shown = []
-  for (const frame of ['0', slider.max]) {
+  const says = frame => {
     slider.value = frame
     slider.dispatchEvent(new record.ownerDocument.defaultView.Event('input', {bubbles: true}))
-    await wait(150)
-    shown.push(record.querySelector('.panel').dataset.shown)
+    return record.querySelector('.time output').textContent
   }
-  return shown[0] === undefined || (shown[0] === shown[1] && slider.max !== '0')
+  return says('0') === says(slider.max)
 }
 
 async function searchResults(page) { // once their number has settled
@@ -44,7 +42,7 @@ async function look(name) {
   const records = [...page.querySelectorAll('.ddnb-record')]
   if (records.length) await wait(500)
   const stuck = []
-  for (const record of records) stuck.push(await isStuck(record))
+  for (const record of records) stuck.push(isStuck(record))
   seen[name] = {
     figures: figures.length,
     flat: figures.filter(isFlat).length,
