@@ -30,11 +30,13 @@ Panel(Run.open(home/'runs'/'cosine'), other)""",
 rows = evaluate(small, real, teacher, protocol('hard').replace(epochs=100), repeats=3)
 rows.save(home/'runs'/'cosine'/'scores.json')
 RunsPanel(home/'runs')""",
-    'studio': """import os; os.chdir(home)
+    'studio': """import os, time; os.chdir(home)
+if not (home/'runs'/'teacher-001').exists(): teacher.save(home/'runs'/'teacher-001')
+small = made('cda-001').wait().result()
+evaluate(small, real, teacher, 'hard(epochs=60)', repeats=2).save(home/'runs'/'cda-001'/'scores.json')
 studio = Studio('runs')
-studio.real, studio.teacher, studio.form.fields['steps'].value = real, teacher, 400
-studio.start()
-studio.run.wait()
+studio.desk.wait()
+studio.desk.do('open', run='cda-001')
 studio""",
     'stages': """base = DM.preset('digits', steps=80, lr=3.)
 run = PDD(base, stages=3, ipc=2, pool=4, transition_epochs=30).start(real, folder=home/'stages').wait()
@@ -68,7 +70,7 @@ def take(out, names=(), home=None):
         home = Path(home or scratch)
         cells = [SCENES[name].replace('{root!r}', repr(str(ROOT))) for name in names]
         notebook(home/'scenes.ipynb', PREPARE.format(home=str(home)), *cells)
-        with Lab(home) as lab, browser(height=1400) as page:
+        with Lab(home) as lab, browser(1440, 1400) as page:
             open_notebook(page, lab, 'scenes.ipynb')
             run_all(page, 400_000)
             for theme, title in THEMES.items():
