@@ -253,12 +253,13 @@ function bars({ title, groups, start = [], top, words, width = 360, height = 108
 
 // A mean and its spread on a scale from 0 to 1, the control as an upright rule.
 function interval({ mean, std, control = null, from = 0, width = 180, height = 18, colour = 'var(--blue)' }) {
-  const x = scale(from, 1, 6, width - 6), y = height / 2;
+  const place = scale(from, 1, 6, width - 6), y = height / 2;
+  const x = v => place(Math.min(Math.max(v, from), 1));
   const said = `${percent(mean)} ± ${(100 * std).toFixed(1)}` + (control === null ? '' : `, random real ${percent(control)}`);
   const root = svg('svg', { class: 'interval', width, height, viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': said });
   root.append(svg('title', {}, said), svg('path', { class: 'axis', d: `M6 ${y}H${width - 6}` }));
   if (control !== null) root.append(svg('path', { class: 'control', d: `M${x(control)} 2V${height - 2}` }));
-  root.append(svg('path', { d: `M${x(Math.max(from, mean - std))} ${y}H${x(Math.min(1, mean + std))}`, stroke: colour, 'stroke-width': 3, opacity: .4 }),
+  root.append(svg('path', { d: `M${x(mean - std)} ${y}H${x(mean + std)}`, stroke: colour, 'stroke-width': 3, opacity: .4 }),
     svg('circle', { cx: x(mean), cy: y, r: 4, fill: colour }));
   return root;
 }

@@ -24,12 +24,13 @@ from pathlib import Path
 
 import torch
 
-from ..core.basics import InputError, check, here, patch, read_json, to_unit, write_text
+from ..core.basics import InputError, check, here, patch, read_json, write_text
 from ..core.config import read_call, registered
 from ..core.run import AT_WORK, Run, Stopped, live_run, resume, runs_home
 from ..data.images import DistilledSet, card
 from ..data.load import RealData, load, reload
 from ..methods import ccfs, cda, pdd  # noqa: F401  their methods are listed
+from ..methods.cda import saturation
 from ..methods.difficulty import TrainingLog, one_pass, published
 from ..methods.matching import Base
 from ..train.evaluate import CONTROL, Scores, control_of, evaluate
@@ -763,18 +764,13 @@ def warning(self: Desk, name: str) -> str: # of the run
     if name not in self._warnings:
         small = self.run_of(name).result()
         made = small.images[torch.as_tensor(small.source != 'real')]
-        share = _saturated(made)
-        usual = _saturated(to_unit(self.real.train.images[:1000])) if self.real is not None else .5
+        share = saturation(made) if len(made) else 0.
+        usual = saturation(self.real.train.images[:1000]) if self.real is not None else .5
         odd = share > SATURATED and share > usual + .1
         self._warnings[name] = (
             f'{share:.0%} of the pixels of {name} are at the end of their range: '
             'the learning rate was probably too high') if odd else ''
     return self._warnings[name]
-
-def _saturated(images: torch.Tensor) -> float: # in [0, 1]
-    "Share of pixels that are 0 or 1"
-    if not len(images): return 0.
-    return ((images <= 0) | (images >= 1)).float().mean().item()
 
 # %% ../../nbs/view/33_desk.ipynb #e0000b7c
 @patch

@@ -128,5 +128,5 @@ def to_gif(run: Run, path=None, seconds: float = 6.) -> Path: # a run; file to w
 
 # %% ../../nbs/view/04_export.ipynb #47f7b68d
 EXPORTERS = { # name → what it is, and the function
-    'PNG': ('The images as they are now, as a picture in the run folder', to_png),
-    'GIF': ('The images as they formed, as an animation', to_gif)}
+    'PNG': ('Picture (PNG)', to_png),
+    'GIF': ('Animation (GIF)', to_gif)}

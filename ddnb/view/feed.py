@@ -179,6 +179,11 @@ class Feed:
         "Class names"
         return classes_of(self.run)
 
+    @staticmethod
+    def words(settings: dict) -> str: # as `run.json` has them
+        "A run in a few words: '10 a class'"
+        return f'{settings["ipc"]} a class' if 'ipc' in settings else ''
+
     def facts(self) -> dict:
         "What does not change, in JSON"
         return {}
@@ -209,14 +214,9 @@ def feed_of(run: Run) -> Feed:
 def about(self: Feed) -> dict:
     "Who the run is"
     steps = dict(kind=self.kind, name=self.run.folder.name, method=self.run.method_name, classes=self.classes,
-                 folder=str(self.run.folder), said=self.said(), can=self.can())
+                 folder=str(self.run.folder), said=self.words(self.settings), can=self.can(),
+                 saves={name: words for name, (words, _) in EXPORTERS.items()})
     return steps | self.facts()
-
-@patch
-def said(self: Feed) -> str:
-    "The run in a few words: '10 a class'"
-    ipc = self.settings.get('ipc')
-    return f'{ipc} a class' if isinstance(ipc, int) else ''
 
 @patch
 def state(self: Feed) -> dict:

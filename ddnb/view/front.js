@@ -171,7 +171,6 @@ Store.takes = {
   frames(store, { key, frames }, buffers) {
     frames.forEach((frame, i) => store.run(key).frames.set(frame.step, { ...frame, png: blob(buffers[i]) }));
   },
-  thinned(store, { key, steps }) { for (const step of steps) store.run(key).frames.delete(step); },
   state(store, { key, ...state }) { store.run(key).state = state; },
   extra(store, { key, name, value }, buffers) {
     store.run(key).extra[name] = { value, pictures: buffers.map(blob) };

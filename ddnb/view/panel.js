@@ -169,8 +169,7 @@ class RunBar {
     this.pause = button('❚❚ Pause', 'Rest after the present step', order('pause'));
     this.stop = button('■ Stop', 'End after the present step and keep a checkpoint', order('stop'));
     this.exports = h('select', { class: 'save', 'aria-label': 'save as', title: 'Write the run as a file into its folder',
-      onchange: () => this.export(this.exports.value) }, h('option', { value: '' }, 'Save as …'),
-      ...Object.entries(EXPORTS).map(([format, words]) => h('option', { value: format }, words)));
+      onchange: () => this.export(this.exports.value) }, h('option', { value: '' }, 'Save as …'));
     this.words = h('div', { class: 'words', role: 'status', 'aria-live': 'polite' });
     this.element = h('div', { class: 'run-head' },
       h('div', { class: 'run-bar' }, this.name, this.state, this.track, this.facts, h('span', { class: 'space' }),
@@ -191,6 +190,10 @@ class RunBar {
   }
 
   refresh() {
+    if (this.exports.options.length === 1) { // what a run can be saved as is said with it
+      const saves = Object.entries(this.panel.run.about.saves ?? {}); // a record has none
+      this.exports.append(...saves.map(([format, words]) => h('option', { value: format }, words)));
+    }
     const { runs, store } = this.panel, states = new Set(runs.map(r => r.state.state)), { state } = runs[0];
     say(this.name, runs.map(r => r.about.name).join(' and '));
     say(this.state, runs.length > 1 ? '' : state.state);
@@ -216,8 +219,6 @@ class RunBar {
     this.words.classList.toggle('nothing', !sentence); // it stays there for those who listen
   }
 }
-
-const EXPORTS = { PNG: 'Picture (PNG)', GIF: 'Animation (GIF)', HTML: 'Page with this panel (HTML)' };
 
 // ---- the timeline --------------------------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ def to_html(run: Run, path=None, *others: Run) -> Path: # a run; file to write, 
     write_text(path, text)
     return path
 
-EXPORTERS['HTML'] = 'Images, charts and timeline as one page', to_html
+EXPORTERS['HTML'] = 'Page with this panel (HTML)', to_html
 
 # %% ../../nbs/view/17_record.ipynb #1c4a3491
 class Recorded:

@@ -30,10 +30,10 @@ def schedule_of(run: Run):
     return schedule
 
 def schedule_name(config: dict | None) -> str: # of a schedule, as `run.json` has it
-    "'cosine', 'reversed linear', or 'own' of a function"
+    "'cosine', 'reversed linear', or the name of a function"
     config = config or {}
     if 'schedule' in config: return f'reversed {schedule_name(config["schedule"])}'
-    return config.get('kind', 'own')
+    return config.get('kind') or config.get('function', 'own')
 
 def schedule_points(run: Run, points: int = 60) -> list: # a run; how many
     "[share of a block, lower, upper bound of the crop's area] over a block of steps; [] without a schedule"
@@ -139,10 +139,10 @@ class RecoveryFeed(Asking, shows=('CDA',)):
         return dict(schedule=schedule_points(self.run), block=self.settings.get('steps'),
                     images=ipc * max(1, len(self.classes)))
 
-    def said(self) -> str:
-        "The run in a few words: 'cosine crops · 10 a class'"
-        kind = schedule_name(self.settings.get('schedule'))
-        return f'{kind} crops · {self.settings.get("ipc", "?")} a class'
+    @staticmethod
+    def words(settings: dict) -> str: # as `run.json` has them
+        "A run in a few words: 'cosine crops · 10 a class'"
+        return f'{schedule_name(settings.get("schedule"))} crops · {settings.get("ipc", "?")} a class'
 
 # %% ../../nbs/view/12_recovery.ipynb #9936cae7
 @patch

@@ -8,18 +8,16 @@ __all__ = ['END', 'MOST_IMAGES', 'MOST_PIXELS', 'Table', 'expression', 'schedule
 
 # %% ../../nbs/view/22_schedules.ipynb #95ecd9ae
 import inspect
-import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
-from ..core.basics import check, patch, tiles
+from ..core.basics import check, patch
 from ..core.config import registered
 from ..core.run import Run
 from ..data.load import load
 from ..data.views import Reversed, Schedule, bounds, constant, cosine, reverse
-from .feed import RunView
+from .feed import RunView, picture
 from .front import Front
 from .recovery import schedule_of
 
@@ -115,7 +113,7 @@ class SchedulePanel(Front):
         self.total = len(images)
         size = images.shape[-1]
         self.images = images[:max(1, min(MOST_IMAGES, int(MOST_PIXELS // size**2)))]
-        self._png = _png(self.images)
+        self._png = picture(self.images)
         self._changed = False  # has Python changed a schedule?
         self._percents = set() # of the run, whose images the browser has
         super().__init__()
@@ -174,10 +172,7 @@ def _digits() -> tuple:
     real = load('digits').train
     return real.images[:MOST_IMAGES], [real.classes[y] for y in real.labels[:MOST_IMAGES].tolist()]
 
-def _png(images) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(tiles(images)).save(out, 'PNG')
-    return out.getvalue()
+
 
 # %% ../../nbs/view/22_schedules.ipynb #9f195678
 @patch

@@ -50,9 +50,12 @@ class SelectionFeed(Asking, shows=('CCFS',)):
         "Nothing is asked of the teacher"
         return []
 
-    def said(self) -> str:
-        "The run in a few words: '15 a class, 3 phases'"
-        return f'{self.settings.get("ipc", "?")} a class, {self.settings.get("phases", 1)} phases'
+    @staticmethod
+    def words(settings: dict) -> str: # as `run.json` has them
+        "A run in a few words: '20 % distilled · 15 a class'"
+        alpha = settings.get('alpha', 0)
+        share = f'{100 * alpha:.0f} % distilled' if alpha else 'real images only'
+        return f'{share} · {settings.get("ipc", "?")} a class'
 
     @cached_property
     def harder(self):

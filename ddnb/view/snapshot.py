@@ -8,18 +8,18 @@ __all__ = ['HINTS', 'SELDOM', 'SET_HELP', 'EXPORT_WORDS', 'CLASSES_A_PAGE', 'IMA
 # %% ../../nbs/view/35_snapshot.ipynb #5f6ade13
 import copy
 import dataclasses
-import io
 import math
 
 import torch
 
-from ..core.basics import here, patch, sheet, to_unit
+from ..core.basics import here, patch, to_unit
 from ..core.config import registered
 from ..core.run import Run, live_run
 from ..data.load import RealData
 from ..train.evaluate import CONTROL, control_of, difference, protocol
 from ..train.train import Teacher
 from .desk import NOTHING, OWN, SETS, SILENT, STEPS, Desk, methods
+from .feed import picture
 from .history import Entry
 
 # %% ../../nbs/view/35_snapshot.ipynb #dd091986
@@ -301,7 +301,5 @@ def real_page(self: Desk, page: int = 0) -> tuple: # from 0
     images = to_unit(real.train.images[torch.cat(indices)])
     size = min(real.size, LARGEST_THUMBNAIL)
     if size < real.size: images = torch.nn.functional.interpolate(images, size=(size, size), mode='area')
-    out = io.BytesIO()
-    sheet(images, zoom=1).save(out, 'PNG')
     facts = dict(identity=real.train.identity, page=page, pages=pages, size=size, rows=rows, classes=len(real.classes))
-    return facts, [out.getvalue()]
+    return facts, [picture(images)]

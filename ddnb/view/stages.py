@@ -35,7 +35,8 @@ class StagesFeed(Feed, shows=('PDD',)):
                   for i in range(first, first + n)]
         return dict(stages=stages)
 
-    def said(self) -> str:
-        "The run in a few words: 'DM · 3 stages of 2'"
-        base = self.settings.get('base', {}).get('class', '?').split(':')[-1]
-        return f'{base} · {self.settings.get("stages", 1)} stages of {self.settings.get("ipc", 1)}'
+    @staticmethod
+    def words(settings: dict) -> str: # as `run.json` has them
+        "A run in a few words: 'DM · 3 stages of 2'"
+        base, ipc = settings.get('base', {}).get('class', '?').split(':')[-1], settings.get('ipc', 1)
+        return f'{base} · {settings.get("stages", 1)} stages of {ipc if isinstance(ipc, int) else "several"}'

@@ -593,22 +593,12 @@ class StudioScores {
       const layout = JSON.stringify([r.mean, r.std, r.control, from]);
       if (picture.dataset.layout === layout) return;
       picture.dataset.layout = layout;
-      picture.replaceChildren(scorePicture(r, from));
+      picture.replaceChildren(interval({ ...r, control: r.control?.mean ?? null, from, width: 200, height: 14 }));
     } };
   }
 }
 
 const score = r => percent(r.mean) + (r.repeats > 1 ? ` ± ${(100 * r.std).toFixed(1)}` : '');
-
-function scorePicture(r, from) { // the set as a dot with its spread, the control as an upright line
-  const x = v => 5 + 190 * Math.min(Math.max((v - from) / (1 - from), 0), 1);
-  const parts = [svg('line', { x1: 5, x2: 195, y1: 7, y2: 7, class: 'axis' })];
-  if (r.control) parts.push(svg('line', { x1: x(r.control.mean), x2: x(r.control.mean), y1: 1, y2: 13, class: 'control' }));
-  parts.push(svg('line', { x1: x(r.mean - r.std), x2: x(r.mean + r.std), y1: 7, y2: 7, class: 'spread' }),
-    svg('circle', { cx: x(r.mean), cy: 7, r: 4, class: 'dot' }));
-  const words = `${score(r)}${r.control ? ` against ${percent(r.control.mean)} for random real images` : ''}`;
-  return svg('svg', { width: 200, height: 14, class: 'score-picture', role: 'img', 'aria-label': words }, svg('title', {}, words), ...parts);
-}
 
 class StudioExport {
   constructor(app) {

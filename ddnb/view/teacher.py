@@ -29,9 +29,10 @@ class TeacherFeed(Feed, shows=('Squeeze',)):
         "The data it learns"
         return next(self.inputs('train'))
 
-    def said(self) -> str:
-        "The run in a few words: 'convnet3-w64-batch, 40 epochs'"
-        return f'{self.settings.get("net", "?")}, {self.settings.get("recipe", {}).get("epochs", "?")} epochs'
+    @staticmethod
+    def words(settings: dict) -> str: # as `run.json` has them
+        "A run in a few words: 'convnet3-w64-batch · 40 epochs'"
+        return f'{settings.get("net", "?")} · {settings.get("recipe", {}).get("epochs", "?")} epochs'
 
     def extras(self) -> list:
         "The confusion matrix of a finished teacher"

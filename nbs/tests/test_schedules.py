@@ -493,13 +493,13 @@ RUN_FRAMES = '''async messages => {
 
 
 def test_images_of_a_run_as_they_form(page, record):
-    from ddnb.view.schedules import _png
+    from ddnb.view.feed import picture
     (message, pictures), = record
     fact = dict(message, value=dict(message['value'], run='r', steps=100))
     dark, light = torch.zeros(20, 3, 16, 16), torch.ones(20, 3, 16, 16)
     frames = dict(kind='frames', key='r', frames=[dict(step=s, n=20, size=16, labels=[]) for s in (0, 50)])
     run = dict(kind='run', key='r', about=dict(name='r', total=100))
-    messages = [(fact, pictures), (run, []), (frames, [_png(dark), _png(light)])]
+    messages = [(fact, pictures), (run, []), (frames, [picture(dark), picture(light)])]
     show(page, document('<div class=ddnb></div>'))
     page.evaluate(RUN_FRAMES, json.loads(front_end.recorded(messages))['messages'])
     page.get_by_role('button', name='being recovered').click()
