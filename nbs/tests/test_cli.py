@@ -1,12 +1,12 @@
 "The shell: what it refuses, what it reads from the registry, and methods that others wrote"
 import contextlib
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 
 from ddnb.app import cli
 from ddnb.app.cli import chosen_base, chosen_method, main, parse_counts, parse_schedule, parse_setting, parser
@@ -66,8 +66,7 @@ def teacher(tmp_path_factory):
 
 def ddnb(*args):
     "`ddnb …` in a process of its own"
-    command = [sys.executable, '-c', 'from ddnb.app.cli import main; raise SystemExit(main())', *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    return warm.python('-c', 'from ddnb.app.cli import main; raise SystemExit(main())', *args, cwd=ROOT)
 
 
 def help_text(*command, capsys):
