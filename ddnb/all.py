@@ -26,6 +26,7 @@ from .methods.pdd import PDD
 from .methods.select import SELECTIONS, select
 from .methods.shards import gather, orders, run_shards, shards, work
 from .methods.trajectory import MTT, Experts
+from .train.doctor import Diagnosis, Finding, diagnose, quick_teacher
 from ddnb.train.evaluate import (
     PROTOCOLS,
     Protocol,

@@ -7,9 +7,9 @@ __all__ = ['OPTION_NAMES', 'parse_schedule', 'parse_counts', 'parse_setting', 's
            'usual_text', 'is_base', 'for_help', 'flag', 'add_settings', 'add_base', 'given', 'chosen_base',
            'chosen_method', 'runnable', 'add_data', 'chosen_data', 'add_inputs', 'chosen_inputs', 'resume_command',
            'follow', 'print_cost', 'check_place', 'check_folder', 'add_command', 'add_method', 'add_run_commands',
-           'add_common', 'add_squeeze_command', 'data_to_judge_on', 'read_sets', 'add_evaluate_command',
-           'add_other_commands', 'add_demo_command', 'import_named', 'told_where', 'import_file', 'import_parser',
-           'add_import', 'ShellParser', 'parser', 'in_shell_words', 'parse', 'main']
+           'add_common', 'add_squeeze_command', 'data_to_judge_on', 'named_paths', 'read_sets', 'diagnosed_sets',
+           'add_evaluate_command', 'add_other_commands', 'add_demo_command', 'import_named', 'told_where',
+           'import_file', 'import_parser', 'add_import', 'ShellParser', 'parser', 'in_shell_words', 'parse', 'main']
 
 # %% ../../nbs/app/01_cli.ipynb #365281b0
 import argparse
@@ -46,6 +46,7 @@ from ..data.load import RealData, load, reload
 from ..data.readers import read_set
 from ..data.spaces import make_space
 from ..methods.difficulty import TrainingLog
+from ..train.doctor import diagnose, quick_teacher
 from ..train.evaluate import evaluate, protocol
 from ..train.train import squeeze
 
@@ -363,12 +364,42 @@ def data_to_judge_on(args, teacher, sets: dict) -> RealData:  # what argparse pa
     args.data = names[0]
     return chosen_data(args)
 
-def read_sets(folders, real=None) -> dict:  # as typed; the real data they were distilled from, if they are known
-    "Name → set; a set's name is its folder's, or that of the run it came from, or the whole path where two are alike"
+def named_paths(folders) -> dict:  # as typed
+    "Name → path; a set's name is its folder's, or that of the run it came from, or the whole path where two are alike"
     paths = [Path(folder).resolve() for folder in folders]
     names = [path.parent.name if path.name == 'result' else path.name for path in paths]
     names = [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths)]
-    return {name: read_set(path, real=real) for name, path in zip(names, paths)}
+    return dict(zip(names, paths))
+
+def read_sets(folders, real=None) -> dict:  # as typed; the real data they were distilled from, if they are known
+    "Name → set, see `named_paths`"
+    return {name: read_set(path, real=real) for name, path in named_paths(folders).items()}
+
+def _as_it_lies(path, real: RealData):
+    "The set at a path, if it can be judged on these data; else None, and the reason is printed"
+    try:
+        small = read_set(path, real=real)
+    except InputError as e:
+        print(f'  as it lies there it can not be judged: {e.problem}')
+        return None
+    fits = (small.channels, small.size, small.classes) == (real.channels, real.size, list(real.classes))
+    if not fits: print('  as it lies there it can not be judged on these data')
+    return small if fits else None
+
+def diagnosed_sets(folders, real: RealData, teacher=None, seed=0) -> dict:  # as typed; who is asked, None: a quick one
+    "Name → set, each with a report printed; beside a set that is not healthy stands the mended one"
+    if teacher is None:
+        print('no --teacher is given to ask about classes: a small one is trained …', flush=True)
+        teacher = quick_teacher(real, seed)
+    sets = {}
+    for name, path in named_paths(folders).items():
+        told = diagnose(path, real, teacher, seed=seed)
+        print(dataclasses.replace(told, origin=name), flush=True)
+        small = _as_it_lies(path, real)
+        if small is not None: sets[name] = small
+        if told.healthy or (small is not None and small.identity == told.mended.identity): continue
+        sets[f'{name} mended'] = told.mended
+    return sets
 
 # %% ../../nbs/app/01_cli.ipynb #8e031315
 def _evaluate(args):
@@ -377,8 +408,9 @@ def _evaluate(args):
         check(not Path(args.json).is_dir(), f'{args.json!r} is a folder', 'choose another --json: a file')
     teacher = registered('input')['teacher'].read(args.teacher) if args.teacher else None
     real = chosen_data(args) if args.data else None
-    sets = read_sets(args.sets, real)
+    sets = {} if args.diagnose and real is not None else read_sets(args.sets, real)
     if real is None: real = data_to_judge_on(args, teacher, sets)
+    if args.diagnose: sets = diagnosed_sets(args.sets, real, teacher, args.seed)
     names = list(args.protocol)
     if args.hard and 'hard' not in names: names.append('hard')
     protocols = [protocol(name, real) for name in names]
@@ -397,6 +429,9 @@ def add_evaluate_command(commands):  # what argparse made for sub-commands
     parser.add_argument('--teacher', help="a teacher's folder, for protocols with its labels")
     parser.add_argument('--protocol', nargs='+', default=['hard'], metavar='NAME',
                         help=f'{", ".join(registered("protocol"))} [hard]')
+    parser.add_argument('--diagnose', action='store_true',
+                        help='first say what is wrong with each set (values, labels, order of classes, …), and judge '
+                             'the mended one beside it')
     parser.add_argument('--epochs', type=int, help='change the epochs of every protocol (their names will say so)')
     parser.add_argument('--hard', action=argparse.BooleanOptionalAction, default=True,
                         help='judge with hard labels too [yes]')

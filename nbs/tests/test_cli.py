@@ -328,6 +328,28 @@ def test_a_whitened_export_is_read_with_its_data(tmp_path, capsys):
     assert name == 'out' and small.training.space == 'zca'
 
 
+def test_a_set_is_diagnosed_and_the_mended_one_is_judged_beside_it(tmp_path, capsys, monkeypatch):
+    real = load('digits', size=8)
+    few = real.train.subset(4)
+    folder = tmp_path/'theirs'
+    folder.mkdir()
+    torch.save(few.images / 255 * 2 - 1, folder/'images_best.pt') # no colours
+    torch.save(9 - few.labels, folder/'labels_best.pt')           # and the classes backwards
+    DistilledSet(few.images / 255, few.labels, real.classes, source=['real'] * 40).save(tmp_path/'ours')
+    judged = {}
+    def rows(sets, *args, **more):
+        judged.update(sets)
+        return 'the rows'
+    monkeypatch.setattr(cli, 'evaluate', rows)
+    sets = [str(folder), str(tmp_path/'ours')]
+    assert main(['evaluate', *sets, '--data', 'digits', '--size', '8', '--diagnose']) == 0
+    out = capsys.readouterr().out
+    assert 'theirs: value range, class order' in out and 'the reverse' in out and 'ours: a clean bill' in out
+    assert 'can not be judged' in out
+    assert list(judged) == ['theirs mended', 'ours']
+    assert torch.equal(judged['theirs mended'].labels, few.labels)
+
+
 def test_rows_are_printed_before_they_are_saved(monkeypatch, capsys):
     class Rows:
         def __str__(self): return 'the rows'
