@@ -292,7 +292,7 @@ def pick_gradmatch(gradients,        # two factors, see `last_gradients`
 
 def _weights(products: Tensor, goal: Tensor, penalty: Tensor) -> Tensor: # (m, m), (m,), a number
     "w ≥ 0 that minimise w·(products + penalty)·w − 2 goal·w, by non-negative least squares"
-    from scipy.optimize import nnls # here: few need it
+    from scipy.optimize import nnls  # here: few need it
     tiny = 1e-12 * products.diagonal().mean().clamp(min=1e-300)
     factor = torch.linalg.cholesky(products + (penalty + tiny) * torch.eye(len(goal), dtype=goal.dtype))
     target = torch.linalg.solve_triangular(factor, goal[:, None], upper=False)[:, 0]
