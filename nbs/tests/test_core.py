@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import warm
 
 from ddnb.app.cli import field_parser
 from ddnb.core.basics import InputError, pick_device, read_json, write_json, write_text
@@ -239,7 +240,7 @@ def test_two_threads_get_one_folder_once(tmp_path):
 def test_a_killed_process_leaves_an_interrupted_run(tmp_path):
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n" \
            f"from test_core import Count\nCount(steps=10**6).start(folder={str(tmp_path/'run')!r}).wait()"
-    process = subprocess.Popen([sys.executable, '-c', code], cwd=ROOT)
+    process = warm.Program('-c', code, cwd=ROOT)
     try: until(lambda: (tmp_path/'run'/'events.jsonl').exists(), 60)
     finally: process.kill()
     process.wait()
