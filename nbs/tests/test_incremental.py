@@ -5,6 +5,7 @@ import torch
 from ddnb.core.basics import InputError
 from ddnb.data.load import load
 from ddnb.train import incremental
+from ddnb.train.evaluate import protocol
 from ddnb.train.incremental import class_incremental, phases_of
 
 
@@ -89,5 +90,6 @@ def test_a_student_is_trained_as_the_classes_so_far_ask(real, monkeypatch):
     monkeypatch.setattr(incremental, 'student', student)
     memory = real.train.take(torch.arange(1000).repeat(6))
     with pytest.raises(InterruptedError):
-        class_incremental({'many': memory}, real, phases=2, protocol='ccfs(labels=hard)', repeats=1)
-    assert recipes[0][0] < 5000 and recipes[0][1] == 32
+        incremental._after_phase(memory, real, [3, 1], protocol('ccfs(labels=hard)'), 'convnet2-w8', 0, 'cpu')
+    (images, batch), = recipes
+    assert images < 5000 < len(memory) and batch == 32
