@@ -141,6 +141,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'ddnb.core.config._check_is_free': ('core/config.html#_check_is_free', 'ddnb/core/config.py'),
                                   'ddnb.core.config._check_schedule': ('core/config.html#_check_schedule', 'ddnb/core/config.py'),
                                   'ddnb.core.config._check_type': ('core/config.html#_check_type', 'ddnb/core/config.py'),
+                                  'ddnb.core.config._class_sources': ('core/config.html#_class_sources', 'ddnb/core/config.py'),
                                   'ddnb.core.config._helpful': ('core/config.html#_helpful', 'ddnb/core/config.py'),
                                   'ddnb.core.config._is_json': ('core/config.html#_is_json', 'ddnb/core/config.py'),
                                   'ddnb.core.config._list_of': ('core/config.html#_list_of', 'ddnb/core/config.py'),

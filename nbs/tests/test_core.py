@@ -1,7 +1,6 @@
 "Files, configurations, the registry and runs: what is refused, and what must hold at every moment"
 import json
 import math
-import subprocess
 import sys
 import threading
 import time
@@ -161,7 +160,7 @@ def test_only_declared_classes_are_made_again(path):
 
 def test_a_declared_class_is_found_without_an_import():
     code = "from ddnb.core.config import find_class; print(find_class('ddnb.methods.cda:CDA').__name__)"
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = warm.python('-c', code, check=True, cwd=ROOT)
     assert done.stdout.strip() == 'CDA'
 
 def test_methods_and_bases_are_registered():

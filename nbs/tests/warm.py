@@ -1,7 +1,7 @@
-"""Programs that begin with PyTorch and ddnb in memory, so that a test does not wait for them to load.
+"""Programs that begin with PyTorch and other large packages in memory, so that a test does not wait for them to load.
 
-A parent process, one for each worker of pytest, loads them once; `start` forks it. A fork is a process of its own:
-it has its own folder, variables and `__main__`, can be killed, and what it registers or changes is gone with it.
+A parent process, one for each worker of pytest, loads them once and is forked for each program. A fork is a process of
+its own: it has its own folder, variables and `__main__`, can be killed, and loads ddnb itself.
 
     done = warm.python('-c', 'print(1)')    # like subprocess.run([sys.executable, …], capture_output=True, text=True)
     warm.kernels()                          # the kernels of notebooks are forks from now on"""
@@ -20,7 +20,8 @@ from pathlib import Path
 
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 
-LOADED = ('ddnb.all', 'ddnb.app.cli', 'torchvision', 'sklearn.datasets', 'ipykernel.kernelapp', 'nbformat')
+LOADED = ('torch', 'torch.func', 'torchvision', 'safetensors.torch', 'sklearn.datasets', 'PIL.Image', 'filelock',
+          'jinja2', 'tqdm.auto', 'matplotlib.figure', 'anywidget', 'ipykernel.kernelapp', 'nbformat')
 
 
 # ---- in the parent ----
@@ -29,6 +30,7 @@ def serve():
     "Load, then fork as often as the lines of standard input ask for it, and tell the children's exit statuses"
     for name in LOADED: __import__(name)
     assert threading.active_count() == 1, 'a fork would lose the other threads'
+    assert 'ddnb' not in sys.modules, 'each program loads it itself'
     answers = os.fdopen(os.dup(1), 'w')
     for line in sys.stdin:
         order = json.loads(line)
@@ -71,6 +73,7 @@ def become(order):
     os.environ.clear()
     os.environ.update(order['env'])
     os.chdir(order['cwd'])
+    sys.path[1:1] = filter(None, order['env'].get('PYTHONPATH', '').split(os.pathsep))
     kind, *rest = order['args']
     code = rest.pop(0) if kind == '-c' else ''
     sys.argv = [kind, *rest]
