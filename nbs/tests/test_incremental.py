@@ -5,7 +5,7 @@ import torch
 from ddnb.core.basics import InputError
 from ddnb.data.load import load
 from ddnb.train import incremental
-from ddnb.train.evaluate import protocol
+from ddnb.train.evaluate import StudentResult, protocol
 from ddnb.train.incremental import class_incremental, phases_of
 
 
@@ -93,3 +93,14 @@ def test_a_student_is_trained_as_the_classes_so_far_ask(real, monkeypatch):
         incremental._after_phase(memory, real, [3, 1], protocol('ccfs(labels=hard)'), 'convnet2-w8', 0, 'cpu')
     (images, batch), = recipes
     assert images < 5000 < len(memory) and batch == 32
+
+
+def test_every_phase_whitens_by_all_real_images(monkeypatch, real):
+    seen = []
+    def student(small, real, *others, **more):
+        seen.append((len(real.train), real.fitted_on))
+        return StudentResult(0., 0., {}, [])
+    monkeypatch.setattr(incremental, 'student', student)
+    class_incremental({'two': real.train.subset(2)}, real, phases=2, repeats=1)
+    assert {n for n, _ in seen} == {len(real.train), seen[0][0]} and seen[0][0] < len(real.train)
+    assert all(whole is real.train for _, whole in seen)
