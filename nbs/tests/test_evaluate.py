@@ -314,3 +314,13 @@ def test_a_row_says_what_its_best_is_the_best_of(real, small, monkeypatch):
     assert [row.best for row in rows] == [.09, .12, .13]  # the last of 10 looks, of 3, of 1
     assert 'of the last fifth' in scores_text(rows) and 'of the last fifth' in scores_html(rows)
     assert Row.from_json(rows[1].to_json()) == rows[1]
+
+
+@pytest.mark.parametrize('stages, rates', [(6, ()), (8, (.01,) * 6 + (.005,) * 2)])
+def test_idc_halves_its_rate_from_the_sixth_earlier_set_on(stages, rates):
+    n = 2 * stages
+    small = DistilledSet(torch.rand(n, 1, 4, 4), torch.arange(n) % 2, ['a', 'b'], torch.arange(n) // 2)
+    assert protocol('idc-progressive').for_set(small, 'convnet2-w4')[1] == rates
+    assert protocol('idc').for_set(small, 'convnet2-w4')[1] == ()
+    shown = curriculum(small, 'progressive', rates)
+    assert [rate for _, rate in shown] == (list(rates) or [None] * stages)
