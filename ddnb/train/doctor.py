@@ -134,7 +134,7 @@ class Case:
         "Write down what was found"
         self.told.findings.append(Finding(name, evidence, remedy, serious))
 
-    def fine(self, what: str):
+    def fine(self, what: str): # was looked at
         "Write down what is right"
         self.told.in_order.append(what)
 
