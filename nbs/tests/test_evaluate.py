@@ -267,3 +267,13 @@ def test_rows_know_the_chance_level(real, small):
 def test_names_in_a_table_are_no_markup():
     assert '<script>' not in scores_html([row('<script>')])
     assert '–' in scores_html([row('a'), replace(row('b'), protocol='kd')])
+
+
+@pytest.mark.parametrize('stages, rates', [(6, ()), (8, (.01,) * 6 + (.005,) * 2)])
+def test_idc_halves_its_rate_from_the_sixth_earlier_set_on(stages, rates):
+    n = 2 * stages
+    small = DistilledSet(torch.rand(n, 1, 4, 4), torch.arange(n) % 2, ['a', 'b'], torch.arange(n) // 2)
+    assert protocol('idc-progressive').for_set(small, 'convnet2-w4')[1] == rates
+    assert protocol('idc').for_set(small, 'convnet2-w4')[1] == ()
+    shown = curriculum(small, 'progressive', rates)
+    assert [rate for _, rate in shown] == (list(rates) or [None] * stages)
