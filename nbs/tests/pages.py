@@ -160,6 +160,21 @@ def _make(home):
     for name in ('recovery', 'stages', 'selection', 'long', 'short', 'plain'): Run.open(home/name).result()
 
 
+def studio_messages(runs, step, run=None):
+    "What the studio on the folder of `small_runs` says at a step, with a run in view"
+    from ddnb.view.studio import Studio
+    studio = Studio(runs['recovery'].folder.parent)
+    desk = studio.desk
+    until(lambda: desk.real is not None and desk.job is None, 'the digits are loaded')
+    if run: desk.do('open', run=run)
+    desk.do('go', step=step)
+    with studio._told:
+        studio.news()
+        messages = studio.everything()
+    studio.close()
+    return messages
+
+
 # ---- pages ----
 
 NAMES = 'Store, RunPanel, APPS, h, sheets'  # of the module, that a test reaches in `window`

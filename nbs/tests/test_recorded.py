@@ -7,7 +7,7 @@ import statistics
 import lab as L
 import pytest
 import torch
-from pages import CLOSING, EVIL, Fade, every_step, named, page_html, small_runs, squares, until
+from pages import CLOSING, EVIL, Fade, every_step, named, page_html, small_runs, squares, studio_messages, until
 
 from ddnb.view.feed import feed_of, picture
 from ddnb.view.record import recorded_messages, to_html
@@ -15,7 +15,7 @@ from ddnb.view.runs import RunsPanel
 
 pytestmark = pytest.mark.e2e
 
-PANELS = ('recovery', 'stages', 'selection', 'teacher', 'plain', 'compare', 'runs')
+PANELS = ('recovery', 'stages', 'selection', 'teacher', 'plain', 'compare', 'runs', 'data', 'studio')
 
 
 @pytest.fixture(scope='module')
@@ -34,8 +34,11 @@ def write_pages(runs, folder):
     "A page of every panel. Name → path"
     out = {name: to_html(run, folder/f'{name}.html') for name, run in runs.items()}
     out['compare'] = to_html(runs['long'], folder/'compare.html', runs['short'])
-    out['runs'] = folder/'runs.html'
-    out['runs'].write_text(page_html(runs_messages(runs), 'runs'), encoding='utf-8')
+    others = dict(runs=('runs', runs_messages(runs)), data=('studio', studio_messages(runs, 'data')),
+                  studio=('studio', studio_messages(runs, 'judge', 'recovery')))
+    for name, (app, messages) in others.items():
+        out[name] = folder/f'{name}.html'
+        out[name].write_text(page_html(messages, app), encoding='utf-8')
     return out
 
 
@@ -78,8 +81,8 @@ def at(page, paths):
     "Opens a panel by its name and waits until it shows something"
     def open_panel(name):
         page.goto(paths[name].as_uri())
-        page.wait_for_selector('.ddnb .panel, .ddnb .runs-table')
-        if name not in ('teacher', 'runs'): page.wait_for_selector('.panel[data-shown]')
+        page.wait_for_selector('.ddnb .panel, .ddnb .runs-table, .ddnb .studio')
+        if name not in ('teacher', 'runs', 'data'): page.wait_for_selector('.panel[data-shown]')
         return page
     return open_panel
 
@@ -129,7 +132,7 @@ def rules(page):
 
 SEEN = dict(recovery=('svg.chart', 4), stages=('.stages canvas', 30), selection=('.strip canvas', 60),
             teacher=('canvas.confusion', 1), plain=('.grid canvas', 6), compare=('.grid canvas', 40),
-            runs=('.runs-table tbody tr', 7))
+            runs=('.runs-table tbody tr', 7), data=('.real-pane canvas', 100), studio=('.grid canvas', 20))
 
 
 @pytest.mark.parametrize('name', PANELS)
@@ -567,6 +570,10 @@ def test_words_stand_out_and_axe_finds_nothing_serious(page, at, name, theme):
     if name == 'runs': page.get_by_title('Open recovery').click()
     assert page.evaluate(CONTRAST) == []
     assert serious(page) == []
+    if name == 'studio':
+        for tab in ('Export', 'Code'):
+            page.locator('.tabs').get_by_text(tab).click()
+            assert page.evaluate(CONTRAST) == [] and serious(page) == []
     if name != 'recovery': return
     page.locator('.grid canvas').first.click()
     page.locator('.says-row').first.wait_for()
@@ -608,6 +615,51 @@ def test_the_tab_key_reaches_every_control_and_leaves(page, at, name):
         b.focus();
         return getComputedStyle(b).outlineStyle }""")
     assert ring == 'solid', 'and the focus is seen'
+
+
+# ---- the studio ----------------------------------------------------------------------------------------------------
+
+def in_view(page, selector, height=900):
+    "Is it on the screen, whole?"
+    box = page.locator(selector).bounding_box()
+    return box is not None and box['y'] >= 0 and box['y'] + box['height'] <= height
+
+
+def test_at_1440_all_of_the_studio_is_on_one_screen(at):
+    page = at('studio')
+    for part in ('.primary', '.studio-status', '.studio-side', '.studio-main .grid', '.time', '.studio-drawer'):
+        assert in_view(page, part), part
+    assert page.evaluate('document.documentElement.scrollHeight') <= 900
+
+
+@pytest.mark.parametrize('name', ['data', 'studio'])
+@pytest.mark.parametrize('width', [1024, 390])
+def test_where_it_is_narrow_the_panel_comes_first_and_the_form_is_a_drawer(page, at, name, width):
+    page.set_viewport_size(dict(width=width, height=900))
+    at(name)
+    side, menu = page.locator('.studio-side'), page.locator('.studio-head .menu')
+    assert in_view(page, '.primary') and not side.is_visible()
+    main = page.locator('.studio-main').bounding_box()
+    assert main['x'] <= 2 and main['width'] >= width - 4, 'what is in view has all the width'
+    assert main['y'] < 230, 'and comes first'
+    menu.click()
+    assert side.is_visible() and page.evaluate('document.documentElement.scrollWidth') <= width
+    assert side.bounding_box()['width'] <= .9 * width
+    page.keyboard.press('Escape')
+    assert not side.is_visible() and menu.evaluate('e => e === document.activeElement'), 'the focus goes back'
+
+
+def test_few_images_fill_the_room_in_columns_of_classes(at):
+    page = at('recovery')
+    tiles = page.locator('.grid canvas')
+    x, y = zip(*((round(b['x']), round(b['y'])) for b in (tiles.nth(i).bounding_box() for i in range(20))))
+    assert len(set(x)) > 2 and len(set(y)) < 10, 'ten classes of two stand beside each other'
+    room = page.locator('.pane.images').bounding_box()
+    assert max(x) + tiles.first.bounding_box()['width'] - min(x) > room['width'] / 2
+    tiles.first.focus()
+    page.keyboard.press('ArrowDown')
+    below = page.evaluate('(({ x, y }) => [x, y])(document.activeElement.getBoundingClientRect())')
+    assert round(below[0]) == x[0] and below[1] > y[0], 'the arrow goes to the image below'
 
 
 # ---- fast and flat -------------------------------------------------------------------------------------------------
