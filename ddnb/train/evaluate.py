@@ -18,6 +18,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from jinja2 import Environment
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -42,6 +43,7 @@ class Protocol:
     recipe: Recipe                      # how each student is trained
     order: str = 'union'                # how a set with stages is shown: all at once, 'progressive' or 'sequential'
     learned_rates: bool = False         # do step sizes and space come with the set (MTT)?
+    own_labels: bool = False            # are a set's own soft labels used where it has some (MTT)?
     smooth_others: float | None = None  # `smooth` for students other than ResNet-18 (RD3); None: the recipe's
 
     def replace(self, **recipe_changes) -> 'Protocol': # settings of `Recipe`
@@ -51,16 +53,23 @@ class Protocol:
         changed_before = self.name.endswith(')')
         name = f'{self.name[:-1]}, {settings})' if changed_before else f'{self.name}({settings})'
         smooth_others = None if 'smooth' in recipe_changes else self.smooth_others
-        return replace(self, name=name, recipe=replace(self.recipe, **recipe_changes), smooth_others=smooth_others)
+        own_labels = self.own_labels and 'labels' not in recipe_changes
+        return replace(self, name=name, recipe=replace(self.recipe, **recipe_changes), smooth_others=smooth_others,
+                       own_labels=own_labels)
 
     def on(self, net: str) -> Recipe: # a student's name, see `make_net`
         "The recipe for a student of that name"
         if self.smooth_others is None or net == 'resnet18': return self.recipe
         return replace(self.recipe, smooth=self.smooth_others)
 
+    def labels_of(self, small) -> 'Protocol': # a DistilledSet or ImageSet
+        "The protocol as it judges this set: by its own soft labels, where both have them, and the name says so"
+        own = self.own_labels and getattr(small, 'soft_labels', None) is not None
+        return self.replace(labels='own') if own else self
+
     def for_set(self, small, net: str) -> tuple[Recipe, tuple]: # a DistilledSet or ImageSet; a student's name
         "The recipe for a student on this set, and learning rates by stage; MTT's protocols take these from the set"
-        recipe = replace(self.on(net), space='channels')
+        recipe = replace(self.labels_of(small).on(net), space='channels')
         if not self.learned_rates: return recipe, ()
         return replace(recipe, space=small.training.space), tuple(small.training.rates)
 
@@ -128,9 +137,9 @@ _register('dc', {'cifar10': replace(_DSA, epochs=300, dsa='')})
 _register('dsa', {'cifar10': _DSA})
 
 _IN_STAGES = replace(_DSA, epochs=500)
-_register('mtt', {'cifar10': _DSA}, learned_rates=True)
-_register('mtt-progressive', {'cifar10': _IN_STAGES}, order='progressive', learned_rates=True)
-_register('mtt-sequential', {'cifar10': _DSA}, order='sequential', learned_rates=True)
+_register('mtt', {'cifar10': _DSA}, learned_rates=True, own_labels=True)
+_register('mtt-progressive', {'cifar10': _IN_STAGES}, order='progressive', learned_rates=True, own_labels=True)
+_register('mtt-sequential', {'cifar10': _DSA}, order='sequential', learned_rates=True, own_labels=True)
 
 _IDC = Recipe(epochs=1000, batch=64, lr=.01, decay='thirds', flip=False, dsa='idc', mix='cutmix', mix_share=.5)
 _register('idc', {'cifar10': _IDC})
@@ -169,17 +178,17 @@ def random_real(real: RealData, # where they are drawn from: its training split
 # %% ../../nbs/train/03_evaluate.ipynb #1702cdcf
 def curriculum(small,        # a DistilledSet, or an ImageSet, which has one stage
                order: str,   # one of ORDERS
-               rates=()      # learning rates by stage, as far as there are any
+               rates=()      # learning rates by the stages' numbers, as far as there are any
                ) -> list:
     "What a student is shown, one after the other: (indices in the set, learning rate or None)"
     check(order in ORDERS, f'there is no order {order!r}', f'use one of {ORDERS}')
     stage = getattr(small, 'stage', None)
     if stage is None: stage = torch.zeros(len(small), dtype=torch.long)
     stages = stage.unique().tolist()
-    rates = [*rates, *[None] * len(stages)][:len(stages)]
-    if order == 'union': return [(torch.arange(len(small)), rates[-1])]
+    def rate(s: int): return rates[s] if s < len(rates) else None
+    if order == 'union': return [(torch.arange(len(small)), rate(stages[-1]))]
     in_stage = torch.le if order == 'progressive' else torch.eq
-    return [(in_stage(stage, s).nonzero().flatten(), rate) for s, rate in zip(stages, rates)]
+    return [(in_stage(stage, s).nonzero().flatten(), rate(s)) for s in stages]
 
 # %% ../../nbs/train/03_evaluate.ipynb #9f1a6487
 def examples(small,                    # a DistilledSet or ImageSet
@@ -188,13 +197,14 @@ def examples(small,                    # a DistilledSet or ImageSet
              recipe: Recipe            # its space and its labels
              ) -> Examples:
     "A set as training examples"
-    images, labels = small.images.to(device), small.labels.to(device)
+    images, labels = small.as_learned.to(device), small.labels.to(device)
     soft = getattr(small, 'soft_labels', None) if recipe.labels == 'own' else None
     if soft is not None: soft = soft.to(device)
     tiles = small.training.mosaic
     if tiles > 1:
         images = open_mosaics(images, tiles)
         labels = labels.repeat_interleave(tiles * tiles)
+        if soft is not None: soft = soft.repeat_interleave(tiles * tiles, 0)
     return Examples(images, labels, make_space(recipe.space, real.train, device), real.train.flips, soft)
 
 def teach(teacher: Teacher,      # on the device of the students
@@ -437,11 +447,11 @@ def _by_name(small) -> dict:
     return {name: small}
 
 def _protocols(names, real: RealData, hard: bool) -> list: # one or several
-    "The protocols of those names, and 'hard' beside those with a teacher's labels, if it is wanted and missing"
+    "The protocols of those names, and 'hard' beside those with soft labels, if it is wanted and missing"
     if not isinstance(names, (list, tuple)): names = [names]
     protocols = [protocol(name, real) for name in names]
     labels = {p.recipe.labels for p in protocols}
-    if hard and 'teacher' in labels and 'hard' not in labels: protocols.append(protocol('hard', real))
+    if hard and labels & {'teacher', 'own'} and 'hard' not in labels: protocols.append(protocol('hard', real))
     return protocols
 
 def _students(nets, sets: dict, real: RealData, teacher: Teacher | None) -> list:
@@ -463,6 +473,16 @@ def _check_kinds(small, real, teacher):
         check(not isinstance(s, RealData), 'a RealData is no set of images', 'give real.train, or a subset of it')
         check(isinstance(s, (DistilledSet, ImageSet)), f'a {type(s).__name__} is no set of images',
               'read_set(folder) reads one from files; several go into a dict of name → set')
+
+def _check_labels_for(p: Protocol, sets: dict, teacher: Teacher | None):
+    "Labels that the protocol trains on are there: a teacher's, or the sets' own"
+    if p.recipe.labels == 'teacher':
+        check(teacher is not None, f"protocol {p.name!r} needs a teacher's labels",
+              "pass teacher=, or use protocol='hard'")
+    if p.recipe.labels != 'own': return
+    without = [name for name, s in sets.items() if getattr(s, 'soft_labels', None) is None]
+    check(not without, f'protocol {p.name!r} trains on soft labels that come with a set, {without[:3]} have none',
+          "use labels=hard, or a set that was saved with its soft labels; 'mtt' takes them where they are there")
 
 def _check_set(name: str, s, real: RealData):
     "A set that these data can judge"
@@ -486,13 +506,17 @@ def _budget(s, real: RealData, p: Protocol) -> tuple:
     return tuple(counts), tuple(stages), s.training.space if p.learned_rates else None
 
 def _staged_like(drawn: ImageSet, like, p: Protocol):
-    "Random real images in the stages and the space of the set they stand against, if the protocol shows those"
+    """Random real images in the stages and the space of the set they stand against, if the protocol shows those.
+
+    Where that set brings soft labels, these bring what they have: one-hot ones."""
+    own = p.recipe.labels == 'own'
     if not isinstance(like, DistilledSet): return drawn
-    if p.order == 'union' and not p.learned_rates: return drawn
+    if p.order == 'union' and not p.learned_rates and not own: return drawn
     stage = torch.cat([like.stage[like.labels == c] for c in range(len(drawn.classes))]) # both are in class order
     about = dict(method=CONTROL, training=Training(space=like.training.space).to_json())
+    soft = F.one_hot(drawn.labels, len(drawn.classes)).float() if own else None
     return DistilledSet(to_unit(drawn.images), drawn.labels, drawn.classes, stage, ['real'] * len(drawn), drawn.index,
-                        provenance=about)
+                        soft, about)
 
 # %% ../../nbs/train/03_evaluate.ipynb #09d66cbe
 @dataclass
@@ -516,12 +540,19 @@ def _controls(p: Protocol, net: str, sets: dict, real: RealData, seed, repeats: 
         jobs.append(_Job(p, net, CONTROL, draws, names))
     return jobs
 
+def _by_labels(p: Protocol, sets: dict) -> dict:
+    "Protocol → the sets that it judges: a set with soft labels of its own may want another than one without"
+    groups = {}
+    for name, s in sets.items(): groups.setdefault(p.labels_of(s), {})[name] = s
+    return groups
+
 def _jobs(protocols: list, nets: list, sets: dict, real: RealData, seed, repeats: int, control: bool) -> list:
     "All rows to be: for each protocol and student the controls, then the sets"
     jobs = []
     for p, net in itertools.product(protocols, nets):
-        if control: jobs += _controls(p, net, sets, real, seed, repeats)
-        jobs += [_Job(p, net, name, [s] * repeats) for name, s in sets.items()]
+        for own, judged in _by_labels(p, sets).items():
+            if control: jobs += _controls(own, net, judged, real, seed, repeats)
+            jobs += [_Job(own, net, name, [s] * repeats) for name, s in judged.items()]
     return jobs
 
 # %% ../../nbs/train/03_evaluate.ipynb #bb946f51
@@ -570,9 +601,7 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
     nets = _students(nets, sets, real, teacher)
     check(repeats >= 1, f'repeats={repeats}', 'at least 1; 3 or more show a spread')
     for name, s in sets.items(): _check_set(name, s, real)
-    for p in protocols:
-        check(p.recipe.labels == 'hard' or teacher is not None, f"protocol {p.name!r} needs a teacher's labels",
-              "pass teacher=, or use protocol='hard'")
+    for p in protocols: _check_labels_for(p, sets, teacher)
     if teacher is not None: check_teacher(teacher, real)
     for net in nets: check_net(net, real.channels, real.size, 'students', 'nets')
 
