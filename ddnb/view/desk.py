@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STEPS', 'FIRST_METHODS', 'DOWNLOAD_HOST', 'SMALL_NET', 'SMALL_STEPS', 'UNKNOWN_DATA', 'NOTHING', 'SETS', 'OWN',
-           'SILENT', 'SATURATED', 'ORDERS', 'LOOKING', 'ORDER_STEPS', 'Cancelled', 'Job', 'Button', 'Trouble',
-           'methods', 'Desk', 'online', 'is_file_name', 'share_words', 'zipped']
+           'SILENT', 'ORDERS', 'LOOKING', 'ORDER_STEPS', 'Cancelled', 'Job', 'Button', 'Trouble', 'methods', 'Desk',
+           'online', 'is_file_name', 'share_words', 'zipped']
 
 # %% ../../nbs/view/33_desk.ipynb #070f4304
 import atexit
@@ -30,7 +30,6 @@ from ..core.run import AT_WORK, Run, Stopped, live_run, resume, runs_home
 from ..data.images import DistilledSet, card
 from ..data.load import RealData, load, reload
 from ..methods import ccfs, cda, pdd  # noqa: F401  their methods are listed
-from ..methods.cda import saturation
 from ..methods.difficulty import TrainingLog, one_pass, published
 from ..methods.matching import Base
 from ..train.evaluate import CONTROL, Scores, control_of, evaluate
@@ -787,29 +786,21 @@ def _done(self: Desk, entry: Entry, run: Run):
     if entry.is_teacher:
         self.teacher, self.teacher_name = run.result(), entry.name
         self.at = 'method'
-        self.say(f'{entry.name} is right on {share_words(self.teacher.accuracy)} of the test images. Choose a method and start.')
+        reached = share_words(self.teacher.accuracy)
+        self.say(f'{entry.name} is right on {reached} of the test images. Choose a method and start.')
         return
     if self.at == 'method' and self.selected == entry.name: self.at = 'judge'
     if self.sets('small') == [entry.name]: # the first there is
         self.inputs['small'] = entry.name
         self._share_follows()
     warning = self.warning(entry.name)
-    self.say(warning or f'{entry.name} is done. Judge it beside random real images, or export it.')
-
-SATURATED = .9 # share of pixels at the ends of their range, beyond which images are no images
+    self.say(f'{entry.name} is done, but {warning}.' if warning
+             else f'{entry.name} is done. Judge it beside random real images, or export it.')
 
 @patch
 def warning(self: Desk, name: str) -> str: # of the run
-    "What is odd about the images of a finished run, or nothing"
-    if name not in self._warnings:
-        small = self.run_of(name).result()
-        made = small.images[torch.as_tensor(small.source != 'real')]
-        share = saturation(made) if len(made) else 0.
-        usual = saturation(self.real.train.images[:1000]) if self.real is not None else .5
-        odd = share > SATURATED and share > usual + .1
-        self._warnings[name] = (
-            f'{share:.0%} of the pixels of {name} are at the end of their range: '
-            'the learning rate was probably too high') if odd else ''
+    "What a method found odd about the images of a finished run, as their provenance says it, or nothing"
+    if name not in self._warnings: self._warnings[name] = self.run_of(name).result().provenance.get('warning', '')
     return self._warnings[name]
 
 # %% ../../nbs/view/33_desk.ipynb #e0000b7c

@@ -32,7 +32,7 @@ def snapshot(self: Desk) -> dict:
                     data=self._data_json(), teacher=self._teacher_json(), method=self._method_json(),
                     runs=self._runs_json(), selected=self.selected, ticked=self.ticked, shown=self.shown,
                     scores=self._scores_json(), judge=self._judge_json(), export=self._export_json(),
-                    code=self._code_json(), damaged=list(self.history.damaged.values()))
+                    code=self._code_json(), damaged=self.history.problems)
 
 @patch
 def _code_json(self: Desk) -> dict:

@@ -440,6 +440,31 @@ def test_stages_are_columns_that_fill_one_after_another(at):
     assert page.locator('.stages .waiting').count() == 20
 
 
+@pytest.mark.parametrize('stages, ipc', [(5, 1), (5, 10), (20, 1)])
+def test_many_stages_fit_or_say_that_they_scroll(page, stages, ipc):
+    page.set_viewport_size(dict(width=1280, height=900))
+    numbers = range(1, stages + 1)
+    parts = [dict(number=i, title=f'stage {i}', given=f'beside stages 1–{i - 1}', ipc=ipc) for i in numbers]
+    labels = [c for c in range(10) for _ in range(ipc)]
+    about = dict(kind='stages', name='many', method='PDD', classes=[f'class {c}' for c in range(10)], folder='/run',
+                 said='', can=[], stages=parts)
+    events = [dict(step=i, total=stages, time=i, note='', scalars=dict(stage=i, loss=1 / i)) for i in numbers]
+    frames = [dict(step=i, n=len(labels), size=16, labels=labels) for i in numbers]
+    show(page, [(dict(kind='run', key='r', about=about), []), ({'kind': 'events', 'key': 'r', 'from': 0,
+                'events': events}, []), (dict(kind='frames', key='r', frames=frames),
+                [picture(squares(labels, 16, 1))] * stages), (dict(kind='state', key='r', state='done', words=''), [])])
+    wait_shown(page, stages)
+    table, note = page.locator('.stages'), page.locator('.pane.images > .quiet')
+    assert table.locator('canvas').count() == stages * len(labels)
+    hidden = table.evaluate('e => e.scrollWidth > e.clientWidth + 1')
+    assert hidden == (stages == 20) == bool(note.inner_text()), 'five fit; twenty scroll, and that is said'
+    if hidden: return
+    room = page.locator('.pane.images').bounding_box()
+    for part in [*table.locator('.stage-head').all(), table.locator('canvas').last]:
+        box = part.bounding_box()
+        assert box['x'] >= room['x'] and box['x'] + box['width'] <= room['x'] + room['width']
+
+
 # ---- selection -----------------------------------------------------------------------------------------------------
 
 def test_a_bar_and_a_class_filter_the_set(at):
@@ -524,7 +549,7 @@ def test_a_run_opens_below_and_two_beside_each_other(at):
 
 OUTSIDE = """() => { const out = [];
     for (const t of document.querySelectorAll('.ddnb svg text')) {
-        const box = t.getBoundingClientRect(), room = t.closest('.pane, .panel').getBoundingClientRect();
+        const box = t.getBoundingClientRect(), room = t.closest('.pane, .panel, .studio').getBoundingClientRect();
         if (box.width && (box.left < room.left - 1 || box.right > room.right + 1)) out.push(t.textContent);
     }
     return out }"""
@@ -589,7 +614,7 @@ def serious(page):
 
 
 FOCUSABLE = """() => [...document.querySelectorAll('.ddnb button, .ddnb input, .ddnb select, .ddnb [tabindex="0"]')]
-    .filter(e => !e.disabled && e.getClientRects().length && !e.closest('[inert]')).length"""
+    .filter(e => !e.disabled && e.getClientRects().length && e.checkVisibility() && !e.closest('[inert]')).length"""
 
 
 @pytest.mark.parametrize('name', PANELS)
@@ -713,8 +738,8 @@ def test_a_long_run_opens_and_moves_at_once(page, long_run, tmp_path):
 
 
 def test_memory_is_flat_over_many_events(page, runs):
-    """5,000 events, a picture with every tenth, through `store.take`, at most 40 pictures kept: the JS heap after a
-    collection grows by no more than the events take, 1 kB each."""
+    """5,000 events, a picture of 100 labels with every one, through `store.take`, thinned as a feed does it: the JS
+    heap after a collection grows by no more than the events take, 1 kB each; no more than 400 pictures are held."""
     show(page, [])
     page.evaluate("""messages => { window.store = new Store();
         const base64 = messages.picture;
@@ -728,14 +753,17 @@ def test_memory_is_flat_over_many_events(page, runs):
             for (let i = from; i < to; i++) {
                 store.take({ kind: 'events', key: 'r', from: i, events: [{ step: i + 1, total: 6000, time: i, note: '',
                     scalars: { ce: 1 + Math.random(), bn: Math.random() } }] });
-                if (i % 10 === 0) {
-                    const frame = { step: i + 1, n: 4, size: 8, labels: [0, 0, 1, 1] };
-                    store.take({ kind: 'frames', key: 'r', frames: [frame] }, [png]);
-                    store.take({ kind: 'thinned', key: 'r', steps: i > 400 ? [i - 399] : [] });
+                const frame = { step: i + 1, n: 100, size: 8, labels: Array.from({ length: 100 }, (_, k) => k % 2) };
+                store.take({ kind: 'frames', key: 'r', frames: [frame] }, [png]);
+                const held = [...store.run('r').frames.keys()].sort((a, b) => a - b);
+                window.most = Math.max(window.most ?? 0, held.length);
+                if (held.length >= 400) {
+                    const steps = held.slice(1, -1).filter((_, k) => k % 2 === 0);
+                    store.take({ kind: 'thinned', key: 'r', steps });
                 }
                 if (i % 50 === 0) await new Promise(requestAnimationFrame);
             }
-        } }""", dict(picture=b64(picture(squares([0, 0, 1, 1], 8, 1))),
+        } }""", dict(picture=b64(picture(squares([0, 1] * 50, 8, 1))),
                      about=dict(kind='recovery', name='r', method='toy', classes=['a', 'b'], folder='/r', said='',
                                 can=[])))
     client = page.context.new_cdp_session(page)
@@ -753,6 +781,7 @@ def test_memory_is_flat_over_many_events(page, runs):
     assert grown <= 5
     assert page.evaluate('document.querySelectorAll("*").length') <= elements + 20
     assert page.evaluate('sheets.known.size') <= 48
+    assert page.evaluate('window.most') <= 400 and page.evaluate("[...store.run('r').frames.keys()].includes(1)")
     page.evaluate('panel.dispose()')
     assert page.evaluate('store.listeners.size') == 0
 
