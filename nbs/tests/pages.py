@@ -6,6 +6,7 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -160,12 +161,13 @@ def _make(home):
     for name in ('recovery', 'stages', 'selection', 'long', 'short', 'plain'): Run.open(home/name).result()
 
 
-def studio_messages(runs, step, run=None):
+@lru_cache
+def studio_messages(home, step, run=None):
     "What the studio on the folder of `small_runs` says at a step, with a run in view"
     from ddnb.view.studio import Studio
-    studio = Studio(runs['recovery'].folder.parent)
+    studio = Studio(home)
     desk = studio.desk
-    until(lambda: desk.real is not None and desk.job is None, 'the digits are loaded')
+    until(lambda: desk.real is not None and desk.job is None, 'the digits are loaded', 60)
     if run: desk.do('open', run=run)
     desk.do('go', step=step)
     with studio._told:

@@ -34,8 +34,9 @@ def write_pages(runs, folder):
     "A page of every panel. Name → path"
     out = {name: to_html(run, folder/f'{name}.html') for name, run in runs.items()}
     out['compare'] = to_html(runs['long'], folder/'compare.html', runs['short'])
-    others = dict(runs=('runs', runs_messages(runs)), data=('studio', studio_messages(runs, 'data')),
-                  studio=('studio', studio_messages(runs, 'judge', 'recovery')))
+    home = runs['recovery'].folder.parent
+    others = dict(runs=('runs', runs_messages(runs)), data=('studio', studio_messages(home, 'data')),
+                  studio=('studio', studio_messages(home, 'judge', 'recovery')))
     for name, (app, messages) in others.items():
         out[name] = folder/f'{name}.html'
         out[name].write_text(page_html(messages, app), encoding='utf-8')
@@ -672,6 +673,88 @@ def test_where_it_is_narrow_the_panel_comes_first_and_the_form_is_a_drawer(page,
     assert side.bounding_box()['width'] <= .9 * width
     page.keyboard.press('Escape')
     assert not side.is_visible() and menu.evaluate('e => e === document.activeElement'), 'the focus goes back'
+
+
+@pytest.fixture
+def desk_says(page, runs):
+    "Shows the studio with some of its facts changed, before a kernel that only listens: what it hears is in `heard`"
+    messages = studio_messages(runs['recovery'].folder.parent, 'judge', 'recovery')
+    show(page, [])
+    page.evaluate("""() => { window.heard = []; window.store = new Store(m => heard.push(m));
+        document.querySelector('main').append(h('div', { class: 'ddnb', id: 'room' }));
+        APPS.studio(document.querySelector('#room'), store) }""")
+    base = next(m['value'] for m, _ in messages if m.get('name') == 'studio')
+
+    def say(**changed):
+        fact = dict(kind='fact', name='studio', value=base | dict(keys=[]) | changed)
+        page.evaluate('fact => store.take(fact, [])', fact)
+        return page.locator('.studio')
+    return say
+
+
+def heard(page): return page.evaluate("heard.filter(m => m.kind === 'order').map(m => m.name)")
+
+
+def test_scores_of_all_judged_sets_stand_beside_their_own_controls(desk_says):
+    rows = desk_says().locator('.scores tbody tr')
+    until(lambda: rows.count() == 3, 'two of one run, one of another')
+    cells = [[cell.inner_text() for cell in row.locator('td').all()][:6] for row in rows.all()]
+    assert cells == [['CDA', '2', 'hard', '60.0 % ± 1.0', '50.0 % ± 2.0', '+10.0'],
+                     ['CDA', '2', 'rd3', '55.0 % ± 1.0', '54.0 % ± 2.0', '+1.0'],
+                     ['PDD', '2', 'idc-progressive', '70.0 % ± 1.0', '60.0 % ± 2.0', '+10.0']]
+    assert rows.first.locator('.num.up').count() == 1 and rows.nth(1).locator('.num.up').count() == 0
+
+
+def test_judging_shows_how_far_it_is_and_can_be_cancelled(page, desk_says):
+    job = dict(words='Judging recovery', note='students on random real images', share=.4, left=30, cancel=True)
+    studio = desk_says(job=job)
+    bar = studio.locator('.studio-status [role=progressbar]')
+    until(lambda: bar.is_visible() and bar.get_attribute('aria-valuenow') == '40', 'how far it is')
+    assert studio.get_by_text('40 %, 30 s left').count()
+    studio.get_by_role('button', name='Cancel').click()
+    assert heard(page) == ['cancel']
+    desk_says(job=None)
+    until(lambda: not bar.is_visible(), 'it is over')
+
+
+def test_missing_data_bring_the_button_that_fetches_them(page, desk_says):
+    button = dict(text='Download cifar10', order='download', facts={})
+    trouble = dict(kind='error', words='cifar10 is not on this machine yet', remedy='it can be downloaded now',
+                   section='data', buttons=[button])
+    studio = desk_says(status=trouble)
+    studio.locator('.studio-status').get_by_role('button', name='Download cifar10').click()
+    assert heard(page) == ['download']
+    words = studio.locator('.status-words')
+    assert words.evaluate("e => e.classList.contains('error')") and words.inner_text().startswith('✕')
+    desk_says()
+    until(lambda: not words.evaluate("e => e.classList.contains('error')"), 'and goes')
+    assert not studio.get_by_role('button', name='Download cifar10').count()
+
+
+def test_a_halted_run_offers_to_be_judged_as_it_is(page, desk_says):
+    buttons = [dict(text='Resume', order='resume', facts=dict(run='recovery')),
+               dict(text='Judge it unfinished', order='go', facts=dict(step='judge'))]
+    studio = desk_says(status=dict(kind='note', words='recovery is stopped', remedy='', section='', buttons=buttons))
+    studio.get_by_role('button', name='Judge it unfinished').click()
+    assert heard(page) == ['go'] and studio.locator('.scores').is_visible(), 'the drawer opens'
+    judge = page.evaluate("store.facts.studio.value.judge") | dict(unfinished=True)
+    desk_says(judge=judge)
+    studio.get_by_text('marked as unfinished').wait_for()
+    studio.get_by_role('button', name='Judge recovery unfinished').wait_for()
+
+
+def test_cost_is_told_before_the_teacher_is_trained(page, desk_says):
+    train = dict(text='Train a teacher', order='train', facts={}, why='')
+    studio = desk_says(primary=train, cost=dict(seconds=None, teacher=None, possible=True))
+    studio.get_by_role('button', name='How long?').click()
+    assert heard(page) == ['measure']
+    desk_says(primary=train, cost=dict(seconds=120., teacher=40., possible=True))
+    studio.get_by_text('about 40 s, then CDA about 2 min').wait_for()
+    start = dict(text='Start CDA', order='start', facts={}, why='')
+    desk_says(primary=start, cost=dict(seconds=120., teacher=40., possible=True))
+    studio.get_by_text('about 2 min', exact=True).wait_for()
+    desk_says(primary=start, cost=dict(seconds=None, teacher=40., possible=False))
+    until(lambda: not studio.get_by_role('button', name='How long?').count(), 'nothing is offered that can not be done')
 
 
 def test_few_images_fill_the_room_in_columns_of_classes(at):

@@ -203,7 +203,7 @@ def test_all_is_there_after_a_restart(page, studio):
     studio.get_by_role('button', name='ccfs-001').first.click()
     studio.locator('.hist .hit').first.wait_for(timeout=20_000)
     studio.locator('.tabs').get_by_text('Code').click()
-    assert 'CCFS' in studio.locator('pre').inner_text()
+    assert 'CCFS' in studio.get_by_label('Python', exact=True).inner_text()
 
 
 def test_the_studio_in_jupyterlab_dark(page, studio):

@@ -45,7 +45,7 @@ def test_panels_and_the_studio_under_voila(tmp_path):
         assert json.loads((tmp_path/'run/status.json').read_text())['state'] == 'stopped'
 
         studio = page.locator('.ddnb .studio')
-        studio.get_by_text('taught teaches').wait_for(timeout=60_000)
+        studio.get_by_text('digits is loaded; taught teaches').wait_for(timeout=60_000)
         studio.evaluate('e => e.scrollIntoView()')
         put(studio, 'per class', 1)
         put(studio, 'steps', 5)
