@@ -1,6 +1,7 @@
 "The loaders on the official files and on folders, and what they say of what is wrong"
 import hashlib
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -170,6 +171,72 @@ def test_a_folder_with_train_and_test(shapes):
     assert real.test.mean == real.train.mean
     (folder/'val/square').unlink()
     with pytest.raises(InputError, match="differ: \\['square'\\]"): load(folder)
+
+
+def in_folders(place, source, *parts):
+    "Links to two class folders in `place/part` for each part"
+    for part in parts:
+        (place/part).mkdir(parents=True)
+        for name in ('circle', 'square'): (place/part/name).symlink_to(source/name)
+    return place
+
+
+@pytest.mark.parametrize('parts', [('train', 'valid'), ('train', 'testing'), ('Train', 'Test'), ('training', 'VAL'),
+                                   ('train', 'validation', 'unlabelled')], ids='+'.join)
+def test_a_split_is_no_class_whatever_it_is_called(shapes, parts):
+    folder = in_folders(shapes.parent/'split', shapes, *parts[:2])
+    for extra in parts[2:]: (folder/extra).mkdir()
+    real = load(folder)
+    assert real.classes == ['circle', 'square']
+    assert len(real.train) == len(real.test) == 10
+
+
+def test_the_test_split_is_the_one_with_class_folders(shapes):
+    folder = in_folders(shapes.parent/'imagenet', shapes, 'train', 'val')
+    (folder/'test').mkdir()
+    (folder/'test/0.png').symlink_to(shapes/'circle/0.png')
+    assert len(load(folder).test) == 10
+
+
+@pytest.mark.parametrize('part', ['train', 'Training', 'test', 'val'])
+def test_a_split_alone_is_refused(shapes, part):
+    folder = in_folders(shapes.parent/'alone', shapes, part)
+    with pytest.raises(InputError, match=f"only '{part}' of a data set in two splits(.|\n)*load\\("): load(folder)
+
+
+def test_two_training_splits_are_refused(shapes):
+    folder = in_folders(shapes.parent/'twice', shapes, 'train', 'training', 'test')
+    with pytest.raises(InputError, match="'train' and 'training'"): load(folder)
+
+
+def test_a_class_may_be_called_train(shapes):
+    (shapes/'circle').rename(shapes/'train')
+    assert load(shapes).classes == ['square', 'train']
+
+
+def test_classes_inside_of_classes_are_refused(shapes):
+    food = shapes.parent/'food'
+    for kind in ('fruit', 'leaf'): shutil.copytree(shapes, food/kind)
+    with pytest.raises(InputError, match="fruit' holds images in several folders.*circle.*square"): load(food)
+    assert load(food/'fruit').classes == ['circle', 'square']
+
+
+def test_images_beside_a_folder_of_images_are_refused(shapes):
+    (shapes/'square/more').mkdir()
+    (shapes/'square/4.png').rename(shapes/'square/more/4.png')
+    with pytest.raises(InputError, match="square' holds images in several folders"): load(shapes)
+
+
+def test_a_single_folder_below_a_class_is_read(shapes):
+    (shapes/'circle').rename(shapes/'images')
+    (shapes/'circle').mkdir()
+    (shapes/'images').rename(shapes/'circle/images')
+    assert len(load(shapes).train) == 8
+
+
+def test_two_classes_that_are_one_folder_are_refused(shapes):
+    (shapes/'round').symlink_to(shapes/'circle')
+    with pytest.raises(InputError, match="'circle' and 'round' are one folder"): load(shapes)
 
 
 def test_an_empty_class_folder_is_named(shapes):
