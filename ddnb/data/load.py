@@ -97,24 +97,15 @@ def first(self: RealData, n: int) -> RealData: # how many
     return replace(self, train=train, origin=_origin_then(self, 'first', n))
 
 # %% ../../nbs/data/01_load.ipynb #2b37cc62
-def _split_indices(labels, n_classes, share, seed) -> tuple:
+def _split_indices(labels, classes, share, seed) -> tuple:
     "Indices of the training and of the test images: a stratified `share` of each class goes to the test"
     is_test = torch.zeros(len(labels), dtype=torch.bool)
-    for c in range(n_classes):
+    for c, name in enumerate(classes):
         indices = (labels == c).nonzero().flatten()
-        if not len(indices): continue
+        check(len(indices) >= 2, f'class {name!r} holds a single image', 'add one, or give folders train and test')
         order = torch.randperm(len(indices), generator=seeded(seed, 'split', c))
         is_test[indices[order[:max(1, round(share * len(indices)))]]] = True
     return (~is_test).nonzero().flatten(), is_test.nonzero().flatten()
-
-def _split_in_two(images, labels, classes, name, seed, share=.2, flips=True) -> tuple:
-    "Training and test images of a data set without a test split of its own"
-    for c, n in zip(classes, torch.bincount(labels, minlength=len(classes)).tolist()):
-        check(n >= 2, f'class {c!r} holds a single image', 'add one, or give folders train and test')
-    ours, held_out = _split_indices(labels, len(classes), share, seed)
-    train = ImageSet(images[ours], labels[ours], classes, name=name, flips=flips)
-    test = ImageSet(images[held_out], labels[held_out], classes, train.mean, train.std, name, flips=flips)
-    return train, test
 
 # %% ../../nbs/data/01_load.ipynb #b9956af7
 DIGITS = 'zero one two three four five six seven eight nine'.split()
@@ -131,7 +122,10 @@ def digits(root=None,                  # not used: they come with scikit-learn
     x = F.interpolate(x, size=size or 16, mode='bilinear', align_corners=False).clamp(0, 1)
     images = x.mul(255).round().byte()
     labels = torch.from_numpy(data.target).long()
-    return _split_in_two(images, labels, DIGITS, 'digits', seed, flips=False)
+    ours, held_out = _split_indices(labels, DIGITS, .2, seed)
+    train = ImageSet(images[ours], labels[ours], DIGITS, name='digits', flips=False)
+    test = ImageSet(images[held_out], labels[held_out], DIGITS, train.mean, train.std, 'digits', flips=False)
+    return train, test
 
 # %% ../../nbs/data/01_load.ipynb #3feed750
 def _check_official(reader, folder: Path): # one of torchvision's classes; the folder that it reads
@@ -201,10 +195,10 @@ def _pictures(folder) -> list:
 def _folders(folder) -> list:
     return sorted(p for p in Path(folder).iterdir() if p.is_dir() and not _is_hidden(p))
 
-def _decode(pairs: list, size, what: str) -> tuple: # (path, label) pairs; pixels along a side, or None
+def _decode(pairs: list, size, what: str, short=None) -> tuple: # (path, label) pairs; for the rest see `stack_images`
     "Images and labels of files"
     def progress(paths): return tqdm(paths, desc=f'decoding {what}', leave=False, disable=len(paths) < 2000)
-    images = stack_images([path for path, _ in pairs], size, progress)
+    images = stack_images([path for path, _ in pairs], size, progress, short)
     return images, torch.tensor([label for _, label in pairs])
 
 # %% ../../nbs/data/01_load.ipynb #04c4e111
@@ -333,14 +327,23 @@ def image_folder(folder, seed=0, size=None): # class folders, or two of `SPLITS`
           'give both the same class folders')
     _check_memory(train + test, size)
     ours = ImageSet(*_decode(train, size, 'train'), classes, name=folder.name)
-    held_out = _decode(test, size or ours.size, test_folder.name)
+    held_out = _decode(test, size or ours.size, test_folder.name, _test_short(size))
     return ours, ImageSet(*held_out, classes, ours.mean, ours.std, folder.name)
+
+def _test_short(size: int | None) -> int | None:
+    "Pixels of a test image's short side before its centre is cut: 256 for 224, and so on; small images whole"
+    return round(size * 8 / 7) if size and size > 64 else size
 
 def _plain_folder(folder: Path, seed, size) -> tuple:
     "Training and test images of a folder without a test of its own"
     classes, pairs = _list_classes(folder)
     _check_memory(pairs, size)
-    return _split_in_two(*_decode(pairs, size, folder.name), classes, folder.name, seed)
+    labels = torch.tensor([label for _, label in pairs])
+    ours, held_out = _split_indices(labels, classes, .2, seed)
+    images, labels = _decode([pairs[i] for i in ours], size, folder.name)
+    train = ImageSet(images, labels, classes, name=folder.name)
+    test = _decode([pairs[i] for i in held_out], size or train.size, folder.name, _test_short(size))
+    return train, ImageSet(*test, classes, train.mean, train.std, folder.name)
 
 # %% ../../nbs/data/01_load.ipynb #ebfebcde
 def load(name_or_folder,            # 'digits', 'cifar10', 'cifar100', 'tiny-imagenet', or a folder of class folders
