@@ -89,14 +89,14 @@ class Training:
     net: str | None = None     # the network that it was made with
     space: str = 'channels'    # the space that it was made in, see `ddnb.data.spaces`
     mosaic: int = 1            # tiles along the side of an image (IDC)
-    rates: tuple = ()          # learning rate of each stage, where they were learned (MTT)
+    rates: tuple = ()          # learning rate of each stage by its number, where they were learned (MTT); None: none
 
     def to_json(self) -> dict:
         "As it stands in a provenance: what nobody said is left out"
         about = asdict(self)
         if self.net is None: del about['net']
         if not self.rates: del about['rates']
-        else: about['rates'] = [float(rate) for rate in self.rates]
+        else: about['rates'] = [None if rate is None else float(rate) for rate in self.rates]
         return about
 
     @classmethod
@@ -122,6 +122,11 @@ class LabelledImages:
     def size(self):
         "Pixels along an image's side"
         return self.images.shape[-1]
+
+    @property
+    def as_learned(self) -> Tensor:
+        "The images that a network is trained on: of a distilled set those before they were clipped, if they are there"
+        return self.images
 
     @property
     def training(self) -> Training:
@@ -224,14 +229,27 @@ def _remedy_for_classes(ours: list, theirs: list) -> str:
     return 'use the two that belong together'
 
 # %% ../../nbs/data/00_images.ipynb #d08f102b
-def _check_pixels(images):
+def _check_finite(images):
     check(bool(torch.isfinite(images).all()),
           'some pixels are not finite',
           'the run that made them diverged: lower its learning rate')
+
+def _check_pixels(images):
+    _check_finite(images)
     lowest, highest = (images.min().item(), images.max().item()) if len(images) else (0, 1)
     check(lowest >= -1e-4 and highest <= 1 + 1e-4,
           f'pixels run from {lowest:.2f} to {highest:.2f}, so they are not in [0, 1]',
           'undo the normalisation: see from_tensors(…, mean, std)')
+
+def _check_unclipped(unclipped, images): # both (N, C, S, S)
+    check(unclipped.shape == images.shape,
+          f'{tuple(images.shape)} images, but {tuple(unclipped.shape)} unclipped ones',
+          'give the same images before they were clipped')
+    _check_finite(unclipped)
+    same = len(images) == 0 or bool((unclipped.clamp(0, 1) - images).abs().max() <= 1e-4)
+    check(same,
+          'the images are not the unclipped ones cut to [0, 1]',
+          'change both, or leave the unclipped ones out')
 
 # %% ../../nbs/data/00_images.ipynb #0423fde3
 @known
@@ -246,6 +264,7 @@ class DistilledSet(LabelledImages):
     real_index: Tensor | None = None     # (N,) int64, index in the whole training split, −1 for distilled images
     soft_labels: Tensor | None = None    # (N, classes) probabilities, or None
     provenance: dict = field(default_factory=dict) # how it was made: anything JSON can say
+    unclipped: Tensor | None = None      # (N, C, H, W) float32 as learned, may leave [0, 1]; None: the same as images
 
     def __post_init__(self):
         n = len(self.images)
@@ -255,6 +274,9 @@ class DistilledSet(LabelledImages):
         _check_labels(self.images, self.labels, self.classes)
         _check_pixels(self.images)
         self.images = self.images.clamp(0, 1)
+        if self.unclipped is not None:
+            self.unclipped = self.unclipped.detach().float().cpu()
+            _check_unclipped(self.unclipped, self.images)
         if self.stage is None: self.stage = torch.zeros(n, dtype=torch.long)
         if self.source is None: self.source = np.full(n, 'distilled')
         if self.real_index is None: self.real_index = torch.full((n,), -1)
@@ -271,9 +293,14 @@ class DistilledSet(LabelledImages):
         return len(self) / len(self.classes)
 
     @property
+    def as_learned(self) -> Tensor:
+        "What a network is trained on, (N, C, H, W) float32: `unclipped` if it is there, else `images`"
+        return self.images if self.unclipped is None else self.unclipped
+
+    @property
     def identity(self):
-        "SHA-256 over shape, pixels and labels: equal exactly when the data are"
-        return fingerprint(self.images, self.labels)
+        "SHA-256 over shape, pixels as learned, and labels: equal exactly when the data are"
+        return fingerprint(self.as_learned, self.labels)
 
     @property
     def training(self) -> Training:
@@ -285,19 +312,37 @@ class DistilledSet(LabelledImages):
 def take(self: DistilledSet, indices) -> DistilledSet:
     "The images at `indices`, in that order, with all that belongs to them"
     indices = torch.as_tensor(indices)
-    soft_labels = None if self.soft_labels is None else self.soft_labels[indices]
+    def part(tensor): return None if tensor is None else tensor[indices]
     return replace(self,
                    images=self.images[indices],
                    labels=self.labels[indices],
                    stage=self.stage[indices],
                    source=self.source[indices.numpy()],
                    real_index=self.real_index[indices],
-                   soft_labels=soft_labels)
+                   soft_labels=part(self.soft_labels),
+                   unclipped=part(self.unclipped))
 
 @patch
 def of_class(self: DistilledSet, c: int) -> DistilledSet:
     "The images of class number `c`"
     return self.take((self.labels == c).nonzero().flatten())
+
+@patch
+def join(self: DistilledSet, other: DistilledSet) -> DistilledSet: # of the same classes
+    """The images of both, first these: `unclipped` where one has them, soft labels where both have some.
+
+    The provenance is that of the first."""
+    check_classes(self.classes, other.classes, 'the first set', 'the second')
+    soft_labels = [s.soft_labels for s in (self, other) if s.soft_labels is not None]
+    kept_both = self.unclipped is None and other.unclipped is None
+    return replace(self,
+                   images=torch.cat([self.images, other.images]),
+                   labels=torch.cat([self.labels, other.labels]),
+                   stage=torch.cat([self.stage, other.stage]),
+                   source=np.concatenate([self.source, other.source]),
+                   real_index=torch.cat([self.real_index, other.real_index]),
+                   soft_labels=torch.cat(soft_labels) if len(soft_labels) == 2 else None,
+                   unclipped=None if kept_both else torch.cat([self.as_learned, other.as_learned]))
 
 # %% ../../nbs/data/00_images.ipynb #5c9a1372
 @patch
@@ -415,6 +460,7 @@ def save(self: DistilledSet, folder): # a new folder, or one that holds a set
                    is_real=torch.as_tensor(self.source == 'real'),
                    real_index=self.real_index)
     if self.soft_labels is not None: tensors['soft_labels'] = self.soft_labels
+    if self.unclipped is not None: tensors['unclipped'] = self.unclipped
     about = dict(format='ddnb.DistilledSet/1', classes=self.classes, provenance=self.provenance)
     write_text(folder/'README.md', card(self))
     write_json(folder/'set.json', dict(about, shape=list(self.images.shape), ipc=self.ipc))
@@ -450,7 +496,8 @@ def _load_set(folder) -> DistilledSet: # a folder that `save` wrote
                         source=np.where(tensors['is_real'].numpy(), 'real', 'distilled'),
                         real_index=tensors['real_index'],
                         soft_labels=tensors.get('soft_labels'),
-                        provenance=about['provenance'])
+                        provenance=about['provenance'],
+                        unclipped=tensors.get('unclipped'))
 
 DistilledSet.load = staticmethod(_load_set)
 
@@ -487,7 +534,7 @@ def to_tensors(small: DistilledSet, folder, mean=None, std=None):
           'the set does not say which mean and std its evaluators use',
           'pass mean= and std=, one number a channel')
     folder = Path(folder)
-    with atomic(folder/'images_best.pt') as p: torch.save(normalise(small.images, mean, std), p)
+    with atomic(folder/'images_best.pt') as p: torch.save(normalise(small.as_learned, mean, std), p)
     with atomic(folder/'labels_best.pt') as p: torch.save(small.labels.clone(), p)
     about = dict(normalised=True, mean=list(mean), std=list(std), classes=small.classes)
     write_json(folder/'tensors.json', about)
@@ -562,7 +609,7 @@ def from_tensors(images: Tensor,   # (N, C, S, S), bytes, in [0, 1] or normalise
     if mean is not None: data['mean'] = [float(m) for m in mean]
     if std is not None: data['std'] = [float(s) for s in std]
     about = dict(method='imported', clipped_share=round(clipped, 4), data=data, **provenance)
-    return DistilledSet(x.clamp(0, 1), labels, classes, provenance=about)
+    return DistilledSet(x.clamp(0, 1), labels, classes, provenance=about, unclipped=x if clipped else None)
 
 # %% ../../nbs/data/00_images.ipynb #bb875b0c
 def from_imagefolder(folder,        # a folder of class folders

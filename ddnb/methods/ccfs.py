@@ -385,7 +385,7 @@ def examples(self: Selection, j: int) -> Examples:
     images = to_unit(self.train.images[indices])
     labels = self.train.labels[indices]
     if self.distilled is not None:
-        images = torch.cat([self.distilled.images.to(self.device), images])
+        images = torch.cat([self.distilled.as_learned.to(self.device), images])
         labels = torch.cat([self.distilled.labels.to(self.device), labels])
     return replace(self.train, images=images, labels=labels)
 
@@ -537,18 +537,12 @@ def mixed_set(self: Selection) -> DistilledSet:
         "shortage='backfill' fills up, or begin with distilled images",
     )
     images = to_unit(self.real.train.images[indices]).cpu()
-    labels = self.labels[indices]
-    stage = torch.tensor([j + 1 for j, phase in sorted(self.phases.items()) for _ in phase.indices], dtype=torch.long)
-    source = ['real'] * len(indices)
-    real_index = self.real.train.index[indices].cpu()
-    if self.distilled is not None:
-        before = self.distilled.stage
-        images = torch.cat([self.distilled.images, images])
-        labels = torch.cat([self.distilled.labels, labels])
-        stage = torch.cat([before, int(before.max()) + stage])
-        source = ['distilled'] * len(before) + source
-        real_index = torch.cat([torch.full_like(before, -1), real_index])
-    return DistilledSet(images, labels, self.real.classes, stage, source, real_index, provenance=self.history())
+    phases = torch.tensor([j + 1 for j, phase in sorted(self.phases.items()) for _ in phase.indices], dtype=torch.long)
+    first = 0 if self.distilled is None else int(self.distilled.stage.max())
+    chosen = DistilledSet(images, self.labels[indices], self.real.classes, first + phases, ['real'] * len(indices),
+                          self.real.train.index[indices].cpu())
+    mixed = chosen if self.distilled is None else self.distilled.join(chosen)
+    return replace(mixed, provenance=self.history())
 
 # %% ../../nbs/methods/22_ccfs.ipynb #7c8a7837
 @patch

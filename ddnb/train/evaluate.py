@@ -169,17 +169,17 @@ def random_real(real: RealData, # where they are drawn from: its training split
 # %% ../../nbs/train/03_evaluate.ipynb #1702cdcf
 def curriculum(small,        # a DistilledSet, or an ImageSet, which has one stage
                order: str,   # one of ORDERS
-               rates=()      # learning rates by stage, as far as there are any
+               rates=()      # learning rates by the stages' numbers, as far as there are any
                ) -> list:
     "What a student is shown, one after the other: (indices in the set, learning rate or None)"
     check(order in ORDERS, f'there is no order {order!r}', f'use one of {ORDERS}')
     stage = getattr(small, 'stage', None)
     if stage is None: stage = torch.zeros(len(small), dtype=torch.long)
     stages = stage.unique().tolist()
-    rates = [*rates, *[None] * len(stages)][:len(stages)]
-    if order == 'union': return [(torch.arange(len(small)), rates[-1])]
+    def rate(s: int): return rates[s] if s < len(rates) else None
+    if order == 'union': return [(torch.arange(len(small)), rate(stages[-1]))]
     in_stage = torch.le if order == 'progressive' else torch.eq
-    return [(in_stage(stage, s).nonzero().flatten(), rate) for s, rate in zip(stages, rates)]
+    return [(in_stage(stage, s).nonzero().flatten(), rate(s)) for s in stages]
 
 # %% ../../nbs/train/03_evaluate.ipynb #9f1a6487
 def examples(small,                    # a DistilledSet or ImageSet
@@ -188,7 +188,7 @@ def examples(small,                    # a DistilledSet or ImageSet
              recipe: Recipe            # its space and its labels
              ) -> Examples:
     "A set as training examples"
-    images, labels = small.images.to(device), small.labels.to(device)
+    images, labels = small.as_learned.to(device), small.labels.to(device)
     soft = getattr(small, 'soft_labels', None) if recipe.labels == 'own' else None
     if soft is not None: soft = soft.to(device)
     tiles = small.training.mosaic

@@ -106,7 +106,7 @@ def relabel(small,                  # the set to label: images in [0, 1] or byte
     _prepare(folder, dict(
         format='ddnb.labels/2', protocol=to_config(protocol), seed=seed, stats=stats, images=len(small),
         data=small.identity, flips=flips, classes=list(teacher.classes), teacher=teacher.identity, bytes=size), size)
-    images = to_unit(small.images).to(teacher.device)
+    images = to_unit(small.as_learned).to(teacher.device)
     for epoch in tqdm(range(recipe.epochs), desc=f'labels, {size / 1e6:,.1f} MB', disable=not progress):
         if _shard(folder, epoch).exists(): continue
         plan = plan_epoch(len(small), small.size, recipe, flips, seed, epoch)

@@ -8,7 +8,7 @@ import torch
 
 from ddnb.core.basics import InputError, to_unit
 from ddnb.core.config import register, registered
-from ddnb.data.images import DistilledSet
+from ddnb.data.images import DistilledSet, Training
 from ddnb.data.load import load
 from ddnb.train.evaluate import (
     CONTROL,
@@ -19,6 +19,7 @@ from ddnb.train.evaluate import (
     curriculum,
     difference,
     evaluate,
+    examples,
     label_robust_score,
     protocol,
     random_real,
@@ -121,6 +122,25 @@ def test_a_control_needs_enough_images(real):
 
 def test_an_unknown_order_is_refused(small):
     with pytest.raises(InputError, match='no order'): curriculum(small, 'backwards')
+
+
+def test_rates_follow_the_numbers_of_the_stages(real, small):
+    about = dict(training=Training(rates=(.1, .2, .3)).to_json())
+    staged = DistilledSet(to_unit(small.images), small.labels, real.classes, torch.arange(20) % 3, provenance=about)
+    last = staged.take((staged.stage == 2).nonzero().flatten())
+    for name, rates in (('mtt', [.3]), ('mtt-progressive', [.3]), ('mtt-sequential', [.3])):
+        p = protocol(name)
+        _, learned = p.for_set(last, 'convnet2-w4')
+        assert [rate for _, rate in curriculum(last, p.order, learned)] == rates
+    first_and_last = staged.take((staged.stage != 1).nonzero().flatten())
+    assert [rate for _, rate in curriculum(first_and_last, 'progressive', (.1, .2, .3))] == [.1, .3]
+    assert [rate for _, rate in curriculum(staged, 'progressive', (.1,))] == [.1, None, None]
+
+
+def test_students_train_on_what_was_learned(real, small):
+    learned = to_unit(small.images) * 2 - .5
+    free = DistilledSet(learned.clamp(0, 1), small.labels, real.classes, unclipped=learned)
+    assert torch.equal(examples(free, real, 'cpu', Recipe()).images, learned)
 
 
 def test_a_single_student_has_no_spread():

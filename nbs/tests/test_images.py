@@ -71,6 +71,63 @@ def test_a_set_that_says_nothing_asks_for_nothing_special(small, real, provenanc
     assert replace(small, provenance=provenance).training == real.training == Training()
 
 
+def test_rates_belong_to_the_number_of_a_stage(small):
+    about = dict(space='channels', mosaic=1, rates=[None, None, .03])
+    assert Training.from_json(about).rates == (None, None, .03)
+    assert replace(small, provenance=dict(training=about)).training.to_json() == about
+
+
+# ---- what was learned beyond [0, 1]
+
+@pytest.fixture
+def free(small):
+    learned = small.images * 3 - .7
+    return replace(small, images=learned.clamp(0, 1), unclipped=learned)
+
+
+def test_what_was_learned_comes_back_exactly(free, tmp_path):
+    assert ((free.unclipped < 0) | (free.unclipped > 1)).any() and 0 <= free.images.min() <= free.images.max() <= 1
+    free.save(tmp_path/'free')
+    again = DistilledSet.load(tmp_path/'free')
+    assert torch.equal(again.unclipped, free.unclipped) and torch.equal(again.images, free.images)
+    assert again.identity == free.identity
+
+
+def test_a_set_is_another_where_what_was_learned_is(free, small):
+    clipped = replace(free, unclipped=None)
+    assert free.identity != clipped.identity
+    assert replace(clipped, unclipped=clipped.images).identity == clipped.identity
+
+
+def test_parts_and_joins_keep_what_was_learned(free, small):
+    assert torch.equal(free.take([1]).unclipped, free.unclipped[[1]])
+    for first, second in ((free, small), (small, free), (free, free)):
+        both = first.join(second)
+        assert torch.equal(both.unclipped, torch.cat([first.as_learned, second.as_learned]))
+        assert torch.equal(both.images, torch.cat([first.images, second.images]))
+    assert small.join(small).unclipped is None
+
+
+def test_a_join_keeps_soft_labels_where_both_have_some(small):
+    soft = replace(small, soft_labels=torch.eye(2))
+    assert len(soft.join(soft).soft_labels) == 4
+    assert soft.join(small).soft_labels is None
+    with pytest.raises(InputError, match='another order'): small.join(replace(small, classes=['b', 'a']))
+
+
+def test_unclipped_images_belong_to_the_images(free, small):
+    with pytest.raises(InputError, match='cut to \\[0, 1\\]'): replace(free, images=small.images)
+    with pytest.raises(InputError, match='unclipped ones'): replace(free, unclipped=free.unclipped[:1])
+    with pytest.raises(InputError, match='not finite'): replace(free, unclipped=free.unclipped / 0)
+
+
+def test_exported_tensors_are_those_that_were_learned(free, tmp_path):
+    free.export(tmp_path/'t', 'tensors', mean=(.5, .5, .5), std=(.2, .2, .2))
+    again = read_set(tmp_path/'t')
+    assert (again.unclipped - free.unclipped).abs().max() < 1e-6
+    assert (again.images - free.images).abs().max() < 1e-6
+
+
 # ---- the card
 
 HOSTILE = ['<img src=x onerror=alert(1)>', '{{ 7 * 7 }}', '{% include "x" %}', '[a](javascript:alert(1))',
