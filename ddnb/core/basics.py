@@ -291,7 +291,7 @@ def stack_images(paths,                  # image files
                  progress=lambda it: it, # wraps the list, as tqdm does
                  short=None              # pixels of the short side before the centre is cut; None: `size`
                  ) -> Tensor:
-    "Image files as one uint8 tensor (N, 3, H, W), all of one size; warns once for each kind of change, see `read_image`"
+    "Image files as one uint8 tensor (N, 3, H, W), all of one size; each kind of change is told once, see `read_image`"
     images, changed = [], {}
     for path in progress(paths):
         image, changes = _read_pixels(path, size, short)

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['SQUEEZE', 'Recipe', 'lr_at', 'make_optimiser', 'Batch', 'EpochPlan', 'batch_slices', 'plan_epoch', 'hard_loss',
-           'distil_loss', 'Examples', 'autocast', 'own_noise', 'train_step', 'train', 'predict', 'accuracy', 'Teacher',
-           'with_batch_statistics', 'check_stats', 'check_teacher', 'read_teacher', 'family', 'Squeeze', 'squeeze']
+           'distil_loss', 'Examples', 'autocast', 'own_noise', 'show', 'train_step', 'train', 'predict', 'accuracy',
+           'Teacher', 'with_batch_statistics', 'check_stats', 'check_teacher', 'read_teacher', 'family', 'Squeeze',
+           'squeeze']
 
 # %% ../../nbs/train/01_train.ipynb #8b5445be
 import copy
@@ -38,7 +39,16 @@ from ..data.dsa import STRATEGIES, DSAParams, draw_dsa, strategy
 from ..data.images import ImageSet, check_classes, result_of
 from ..data.load import RealData
 from ..data.spaces import Channels, make_space
-from ..data.views import Mix, apply_views, pad_views, random_mix, random_views, whole_views
+from ddnb.data.views import (
+    Mix,
+    apply_holes,
+    apply_views,
+    pad_views,
+    random_holes,
+    random_mix,
+    random_views,
+    whole_views,
+)
 from .nets import make_net
 
 # %% ../../nbs/train/01_train.ipynb #78f20f9e
@@ -62,6 +72,7 @@ class Recipe:
     lr: float = .1               # learning rate at its highest
     momentum: float = .9         # of sgd
     weight_decay: float = 5e-4   # L2 for sgd and adam, decoupled for adamw
+    spare_vectors: bool = True   # does adamw's weight decay leave out biases and norms?
     decay: str = 'cosine'        # 'cosine', 'halfway' (×0.1 at half), 'thirds' (×0.2 at 2/3 and 5/6) or 'constant'
     smooth: float = 1.           # ζ: the cosine runs over ζ × epochs, so that it ends early on its way (EDC)
     warmup: int = 0              # epochs of linear warm-up from 1 % of the learning rate
@@ -73,9 +84,11 @@ class Recipe:
     mix: str = ''                # '', 'cutmix' or 'mixup'
     mix_share: float = 1.        # probability that a batch is mixed
     mix_alpha: float = 1.        # of the Beta distribution of the mixing share
+    cutout: float = 0.           # side of a square hole in each image, as a share of the image's; 0 for none
     labels: str = 'hard'         # 'hard' (one-hot), 'own' (the set's soft labels) or 'teacher' (logits of each view)
     temperature: float = 20.     # of teacher's and student's softmax
     times_t2: bool = False       # multiply the distillation loss by temperature²
+    label_smoothing: float = 0.  # ε: share of an even label in hard and own ones; a teacher's logits shrink by 1 − ε
     precision: str = 'float32'   # or 'bf16': autocast
 
     def __post_init__(self):
@@ -83,6 +96,9 @@ class Recipe:
         check_choices(self, _CHOICES)
         check(self.epochs >= 1, f'epochs={self.epochs}', 'train for at least 1 epoch')
         check(self.batch >= 2, f'batch={self.batch}', 'give batches of at least 2')
+        check(0 <= self.cutout < 1, f'cutout={self.cutout}', 'it is a share of the side, 0 for no hole: cutout=.5')
+        check(0 <= self.label_smoothing < 1, f'label_smoothing={self.label_smoothing}',
+              'it is a share, 0 for labels as they are: label_smoothing=.1')
         check(not self.dsa or self.labels != 'teacher', 'a teacher can not label what siamese augmentation shows',
               "it changes images in the student's space: use dsa='', or labels='hard'")
 
@@ -104,11 +120,13 @@ def lr_at(recipe: Recipe, epoch: int) -> float: # epoch counts from 0
 
 # %% ../../nbs/train/01_train.ipynb #b5db9a9b
 def make_optimiser(net: nn.Module, recipe: Recipe): # the network whose parameters it moves
-    "The recipe's optimiser; decoupled weight decay spares vectors"
+    "The recipe's optimiser"
     if recipe.optimiser == 'sgd':
         return torch.optim.SGD(net.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
     if recipe.optimiser == 'adam':
         return torch.optim.Adam(net.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
+    if not recipe.spare_vectors:
+        return torch.optim.AdamW(net.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
     vectors = [p for p in net.parameters() if p.ndim <= 1]
     matrices = [p for p in net.parameters() if p.ndim > 1]
     groups = [dict(params=matrices), dict(params=vectors, weight_decay=0.)]
@@ -124,6 +142,7 @@ class Batch:
     views: Tensor          # (B, 7) int64, the view of each
     mix: Mix | None        # how they are mixed
     dsa: DSAParams | None  # their siamese augmentation
+    holes: Tensor | None   # (B, 7) the hole of each, see `random_holes`
 
 @dataclass
 class EpochPlan:
@@ -132,17 +151,21 @@ class EpochPlan:
     views: Tensor                             # (n, 7) int64, row i is the view of the i-th example in that order
     mixes: list                               # a Mix for each batch, or empty
     draws: list = field(default_factory=list) # DSAParams for each batch, or empty
+    holes: Tensor | None = None               # (n, 7), a row for each row of `views`, or None
 
     def to(self, device) -> 'EpochPlan':
         "The same plan on a device, so that a step copies nothing"
         mixes = [replace(m, partner=m.partner.to(device)) for m in self.mixes]
-        return EpochPlan(self.order.to(device), self.views.to(device), mixes, [d.to(device) for d in self.draws])
+        draws = [d.to(device) for d in self.draws]
+        holes = None if self.holes is None else self.holes.to(device)
+        return EpochPlan(self.order.to(device), self.views.to(device), mixes, draws, holes)
 
     def batch(self, epoch: int, number: int, place: slice) -> Batch: # both from 0; the batch's place in the order
         "What is seen in one step"
         mix = self.mixes[number] if self.mixes else None
         dsa = self.draws[number] if self.draws else None
-        return Batch(epoch, number, self.order[place], self.views[place], mix, dsa)
+        holes = None if self.holes is None else self.holes[place]
+        return Batch(epoch, number, self.order[place], self.views[place], mix, dsa, holes)
 
 # %% ../../nbs/train/01_train.ipynb #9b0fc892
 def batch_slices(n: int, batch: int) -> list: # examples; examples a step
@@ -168,7 +191,7 @@ def plan_epoch(n: int,         # examples
                seed,           # of the whole training
                epoch: int      # counted from 0
                ) -> EpochPlan:
-    "Draw the order, views, mixes and siamese augmentation of an epoch"
+    "Draw the order, views, mixes, siamese augmentation and holes of an epoch"
     g = seeded(seed, 'epoch', epoch)
     order = torch.randperm(n, generator=g)
     views = _plan_views(n, size, recipe, g, recipe.flip and flips)
@@ -178,14 +201,20 @@ def plan_epoch(n: int,         # examples
         mixes = [random_mix(recipe.mix, b, size, g, recipe.mix_alpha, recipe.mix_share) for b in sizes]
     if recipe.dsa:
         draws = [draw_dsa(1, b, size, g, **strategy(recipe.dsa, flips)) for b in sizes]
-    return EpochPlan(order, views, mixes, draws)
+    holes = random_holes(n, size, recipe.cutout, g) if recipe.cutout else None
+    return EpochPlan(order, views, mixes, draws, holes)
 
 # %% ../../nbs/train/01_train.ipynb #6dad479d
-def hard_loss(z: Tensor, y: Tensor, mix: Mix | None) -> Tensor: # (B, K) logits; (B,) labels or (B, K) probabilities
+def hard_loss(z: Tensor,            # (B, K) logits
+              y: Tensor,            # (B,) labels or (B, K) probabilities
+              mix: Mix | None,      # how the images were mixed
+              smoothing: float = 0. # ε: share of an even label
+              ) -> Tensor:
     "Cross-entropy, with the labels mixed as the images were"
-    if mix is None: return F.cross_entropy(z, y)
+    def loss(y): return F.cross_entropy(z, y, label_smoothing=smoothing)
+    if mix is None: return loss(y)
     theirs = y[mix.partner.to(y.device)]
-    return mix.share * F.cross_entropy(z, y) + (1 - mix.share) * F.cross_entropy(z, theirs)
+    return mix.share * loss(y) + (1 - mix.share) * loss(theirs)
 
 def distil_loss(z: Tensor,             # (B, K) logits of the student
                 teacher: Tensor,       # (B, K) logits of the teacher
@@ -242,6 +271,12 @@ def own_noise(net: nn.Module, *what): # a network; what its noise is for
         yield
 
 # %% ../../nbs/train/01_train.ipynb #bf1c5a10
+def show(data: Examples, batch: Batch) -> Tensor:
+    "The images of a batch as a student, and the teacher beside it, see them in [0, 1], before siamese augmentation"
+    x = apply_views(to_unit(data.images[batch.indices]), batch.views)
+    if batch.holes is not None: x = apply_holes(x, batch.holes)
+    return batch.mix(x) if batch.mix and not batch.dsa else x
+
 def train_step(net: nn.Module,        # in training
                opt,                   # its optimiser
                data: Examples,        # what it learns from
@@ -251,17 +286,18 @@ def train_step(net: nn.Module,        # in training
                ) -> tuple[Tensor, Tensor]:
     "One step on one batch. Returns the loss and the logits."
     i, mix = batch.indices, batch.mix
-    x = apply_views(to_unit(data.images[i]), batch.views)
-    if mix and not batch.dsa: x = mix(x)
+    x = show(data, batch)
     target = label(x, batch.epoch, batch.number) if label else None
     x = data.space.into(x)
     if batch.dsa: x = batch.dsa(x)
     if batch.dsa and mix: x = mix(x)
     with autocast(x.device, recipe.precision): z = net(x).float()
     if label:
+        target = target * (1 - recipe.label_smoothing) # an even part added to all logits changes no softmax
         loss = distil_loss(z, target, recipe.temperature, recipe.times_t2)
     else:
-        loss = hard_loss(z, data.soft[i] if recipe.labels == 'own' else data.labels[i], mix)
+        y = data.soft[i] if recipe.labels == 'own' else data.labels[i]
+        loss = hard_loss(z, y, mix, recipe.label_smoothing)
     opt.zero_grad(set_to_none=True)
     loss.backward()
     opt.step()

@@ -8,8 +8,21 @@ from ddnb.core.basics import InputError
 from ddnb.core.config import registered
 from ddnb.data.load import load
 from ddnb.data.spaces import Pixels
+from ddnb.data.views import apply_holes
 from ddnb.train.nets import make_net
-from ddnb.train.train import Examples, Recipe, Teacher, read_teacher, squeeze, train
+from ddnb.train.train import (
+    Examples,
+    Recipe,
+    Teacher,
+    batch_slices,
+    hard_loss,
+    make_optimiser,
+    plan_epoch,
+    read_teacher,
+    show,
+    squeeze,
+    train,
+)
 
 
 @pytest.fixture(scope='module')
@@ -34,6 +47,8 @@ def examples(n=8, device='cpu'):
     (dict(batch=1), 'batch=1'),
     (dict(dsa='one', labels='teacher'), 'siamese'),
     (dict(lr='fast'), 'lr'),
+    (dict(cutout=1.), 'cutout=1.0'),
+    (dict(label_smoothing=-.1), 'label_smoothing=-0.1'),
 ])
 def test_a_recipe_refuses_what_it_does_not_know(changes, problem):
     with pytest.raises(InputError, match=problem): Recipe(**changes)
@@ -80,6 +95,7 @@ def test_a_shell_reads_a_teacher_by_its_folder(teacher, tmp_path):
     dict(crop='pad', labels='own', precision='bf16'),
     dict(dsa='idc', mix='cutmix', mix_share=.5),
     dict(optimiser='adamw', mix='mixup'),
+    dict(crop='resized', cutout=.5, label_smoothing=.2),
 ])
 def test_a_step_never_waits_for_the_host(changes):
     "On the meta device there are no numbers, so a step that reads one would fail"
@@ -87,3 +103,36 @@ def test_a_step_never_waits_for_the_host(changes):
     events = list(train(net, examples(device='meta'), Recipe(epochs=2, batch=4, **changes), {}))
     assert len(events) == 4
     assert events[-1].scalars['loss'].device.type == 'meta'
+
+
+def test_adamw_spares_vectors_or_not():
+    net = make_net('convnet2-w8-batch', 10, 1, 16)
+    spared, = [g for g in make_optimiser(net, Recipe(optimiser='adamw')).param_groups if g['weight_decay'] == 0]
+    assert all(p.ndim == 1 for p in spared['params'])
+    everything = make_optimiser(net, Recipe(optimiser='adamw', spare_vectors=False)).param_groups
+    assert [g['weight_decay'] for g in everything] == [5e-4]
+    assert len(everything[0]['params']) == len(list(net.parameters()))
+
+
+def test_a_hole_comes_after_the_draws_of_before():
+    "A recipe without holes draws what it always drew, and one with them draws it too"
+    plain = plan_epoch(20, 16, Recipe(batch=8, crop='resized', mix='mixup'), True, 0, 1)
+    holes = plan_epoch(20, 16, Recipe(batch=8, crop='resized', mix='mixup', cutout=.5), True, 0, 1)
+    assert plain.holes is None and holes.holes.shape == (20, 7)
+    assert torch.equal(plain.order, holes.order) and torch.equal(plain.views, holes.views)
+    assert [m.share for m in plain.mixes] == [m.share for m in holes.mixes]
+
+
+def test_what_a_student_sees_has_the_holes_of_its_images():
+    data = replace(examples(6), images=torch.ones(6, 1, 16, 16))
+    plan = plan_epoch(6, 16, Recipe(batch=4, cutout=.5), False, 0, 0)
+    seen = [show(data, plan.batch(0, b, place)) for b, place in enumerate(batch_slices(6, 4))]
+    assert torch.equal(torch.cat(seen), apply_holes(data.images, plan.holes))
+    assert all((x < 1).any() for x in seen)
+
+
+def test_smoothed_labels_are_torch_s():
+    z = torch.randn(6, 10)
+    y = torch.arange(6)
+    expected = torch.nn.functional.cross_entropy(z, y, label_smoothing=.2)
+    assert torch.equal(hard_loss(z, y, None, .2), expected)
