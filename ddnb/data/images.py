@@ -241,6 +241,19 @@ def _check_pixels(images):
           f'pixels run from {lowest:.2f} to {highest:.2f}, so they are not in [0, 1]',
           'undo the normalisation: see from_tensors(…, mean, std)')
 
+def _check_lengths(n, **parts):
+    for name, part in parts.items():
+        check(len(part) == n, f'{n} images, but {name} has {len(part)} entries', 'give one an image')
+
+def _check_soft_labels(soft, n, classes):
+    check(tuple(soft.shape) == (n, classes),
+          f'soft labels have shape {tuple(soft.shape)}, {n} images of {classes} classes need {(n, classes)}',
+          'give one row an image, one number a class')
+    sums = soft.detach().float().sum(1)
+    share = bool(((sums - 1).abs() < .02).all() and (soft >= -1e-4).all())
+    check(share, 'soft labels are no probabilities: they are below 0, or their rows do not sum to 1',
+          'logits become probabilities by softmax: labels.softmax(1)')
+
 def _check_unclipped(unclipped, images): # both (N, C, S, S)
     check(unclipped.shape == images.shape,
           f'{tuple(images.shape)} images, but {tuple(unclipped.shape)} unclipped ones',
@@ -281,6 +294,8 @@ class DistilledSet(LabelledImages):
         if self.source is None: self.source = np.full(n, 'distilled')
         if self.real_index is None: self.real_index = torch.full((n,), -1)
         self.source = np.asarray(self.source, dtype='<U9')
+        _check_lengths(n, stage=self.stage, source=self.source, real_index=self.real_index)
+        if self.soft_labels is not None: _check_soft_labels(self.soft_labels, n, len(self.classes))
 
     def __repr__(self):
         shape = f'{self.channels}×{self.size}×{self.size}'

@@ -18,6 +18,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from jinja2 import Environment
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -42,6 +43,7 @@ class Protocol:
     recipe: Recipe                      # how each student is trained
     order: str = 'union'                # how a set with stages is shown: all at once, 'progressive' or 'sequential'
     learned_rates: bool = False         # do step sizes and space come with the set (MTT)?
+    own_labels: bool = False            # are a set's own soft labels used where it has some (MTT)?
     smooth_others: float | None = None  # `smooth` for students other than ResNet-18 (RD3); None: the recipe's
     stats: str = 'running'              # BatchNorm of a labelling teacher: its 'running' statistics or each 'batch' own
 
@@ -59,6 +61,7 @@ class Protocol:
         name = f'{self.name[:-1]}, {settings})' if changed_before else f'{self.name}({settings})'
         others = {k: v for k, v in changes.items() if k in own}
         if 'smooth' in changes: others.setdefault('smooth_others', None)
+        if 'labels' in changes: others.setdefault('own_labels', False)
         return replace(self, name=name, recipe=replace(self.recipe, **of_recipe), **others)
 
     def on(self, net: str) -> Recipe: # a student's name, see `make_net`
@@ -66,9 +69,14 @@ class Protocol:
         if self.smooth_others is None or net == 'resnet18': return self.recipe
         return replace(self.recipe, smooth=self.smooth_others)
 
+    def labels_of(self, small) -> 'Protocol': # a DistilledSet or ImageSet
+        "The protocol as it judges this set: by its own soft labels, where both have them, and the name says so"
+        own = self.own_labels and getattr(small, 'soft_labels', None) is not None
+        return self.replace(labels='own') if own else self
+
     def for_set(self, small, net: str) -> tuple[Recipe, tuple]: # a DistilledSet or ImageSet; a student's name
         "The recipe for a student on this set, and learning rates by stage; MTT's protocols take these from the set"
-        recipe = replace(self.on(net), space='channels')
+        recipe = replace(self.labels_of(small).on(net), space='channels')
         if not self.learned_rates: return recipe, ()
         return replace(recipe, space=small.training.space), tuple(small.training.rates)
 
@@ -136,9 +144,9 @@ _register('dc', {'cifar10': replace(_DSA, epochs=300, dsa='')})
 _register('dsa', {'cifar10': _DSA})
 
 _IN_STAGES = replace(_DSA, epochs=500)
-_register('mtt', {'cifar10': _DSA}, learned_rates=True)
-_register('mtt-progressive', {'cifar10': _IN_STAGES}, order='progressive', learned_rates=True)
-_register('mtt-sequential', {'cifar10': _DSA}, order='sequential', learned_rates=True)
+_register('mtt', {'cifar10': _DSA}, learned_rates=True, own_labels=True)
+_register('mtt-progressive', {'cifar10': _IN_STAGES}, order='progressive', learned_rates=True, own_labels=True)
+_register('mtt-sequential', {'cifar10': _DSA}, order='sequential', learned_rates=True, own_labels=True)
 
 _IDC = Recipe(epochs=1000, batch=64, lr=.01, decay='thirds', flip=False, dsa='idc', mix='cutmix', mix_share=.5)
 _register('idc', {'cifar10': _IDC})
@@ -203,6 +211,7 @@ def examples(small,                    # a DistilledSet or ImageSet
     if tiles > 1:
         images = open_mosaics(images, tiles)
         labels = labels.repeat_interleave(tiles * tiles)
+        if soft is not None: soft = soft.repeat_interleave(tiles * tiles, 0)
     return Examples(images, labels, make_space(recipe.space, real.train, device), real.train.flips, soft)
 
 def number_of_examples(small) -> int: # a DistilledSet or ImageSet
@@ -453,13 +462,13 @@ def _as_published(p: Protocol, real: RealData) -> bool:
     return p.name in PROTOCOLS and p == protocol(p.name, real)
 
 def beside_hard(names, real: RealData) -> list: # of protocols, one or several
-    """The protocols of those names, and 'hard' beside those with a teacher's labels, unless hard labels are there.
+    """The protocols of those names, and 'hard' beside those with soft labels, unless hard labels are there.
 
     Beside a shortened protocol it trains no longer than the longest that was asked for, and its name says so."""
     if not isinstance(names, (list, tuple)): names = [names]
     protocols = [protocol(name, real) for name in names]
     labels = {p.recipe.labels for p in protocols}
-    if 'teacher' not in labels or 'hard' in labels: return protocols
+    if 'hard' in labels: return protocols
     hard = protocol('hard', real)
     longest = max(p.recipe.epochs for p in protocols)
     shortened = not all(_as_published(p, real) for p in protocols)
@@ -498,6 +507,16 @@ def _check_kinds(small, real, teacher):
         check(isinstance(s, (DistilledSet, ImageSet)), f'a {type(s).__name__} is no set of images',
               'read_set(folder) reads one from files; several go into a dict of name → set')
 
+def _check_labels_for(p: Protocol, sets: dict, teacher: Teacher | None):
+    "Labels that the protocol trains on are there: a teacher's, or the sets' own"
+    if p.recipe.labels == 'teacher':
+        check(teacher is not None, f"protocol {p.name!r} needs a teacher's labels",
+              "pass teacher=, or use protocol='hard'")
+    if p.recipe.labels != 'own': return
+    without = [name for name, s in sets.items() if getattr(s, 'soft_labels', None) is None]
+    check(not without, f'protocol {p.name!r} trains on soft labels that come with a set, {without[:3]} have none',
+          "use labels=hard, or a set that was saved with its soft labels; 'mtt' takes them where they are there")
+
 def check_set(name: str, s, real: RealData): # of the set; the set
     "Raise `InputError` unless these data can judge the set: it has their classes, channels and size"
     check(name != CONTROL, f'a set is called {name!r}', "that is the control's name: choose another")
@@ -520,13 +539,17 @@ def _budget(s, real: RealData, p: Protocol) -> tuple:
     return tuple(counts), tuple(stages), s.training.space if p.learned_rates else None
 
 def _staged_like(drawn: ImageSet, like, p: Protocol):
-    "Random real images in the stages and the space of the set they stand against, if the protocol shows those"
+    """Random real images in the stages and the space of the set they stand against, if the protocol shows those.
+
+    Where that set brings soft labels, these bring what they have: one-hot ones."""
+    own = p.recipe.labels == 'own'
     if not isinstance(like, DistilledSet): return drawn
-    if p.order == 'union' and not p.learned_rates: return drawn
+    if p.order == 'union' and not p.learned_rates and not own: return drawn
     stage = torch.cat([like.stage[like.labels == c] for c in range(len(drawn.classes))]) # both are in class order
     about = dict(method=CONTROL, training=Training(space=like.training.space).to_json())
+    soft = F.one_hot(drawn.labels, len(drawn.classes)).float() if own else None
     return DistilledSet(to_unit(drawn.images), drawn.labels, drawn.classes, stage, ['real'] * len(drawn), drawn.index,
-                        provenance=about)
+                        soft, about)
 
 # %% ../../nbs/train/03_evaluate.ipynb #09d66cbe
 @dataclass
@@ -550,12 +573,19 @@ def _controls(p: Protocol, net: str, sets: dict, real: RealData, seed, repeats: 
         jobs.append(_Job(p, net, CONTROL, draws, names))
     return jobs
 
+def _by_labels(p: Protocol, sets: dict) -> dict:
+    "Protocol → the sets that it judges: a set with soft labels of its own may want another than one without"
+    groups = {}
+    for name, s in sets.items(): groups.setdefault(p.labels_of(s), {})[name] = s
+    return groups
+
 def _jobs(protocols: list, nets: list, sets: dict, real: RealData, seed, repeats: int, control: bool) -> list:
     "All rows to be: for each protocol and student the controls, then the sets"
     jobs = []
     for p, net in itertools.product(protocols, nets):
-        if control: jobs += _controls(p, net, sets, real, seed, repeats)
-        jobs += [_Job(p, net, name, [s] * repeats) for name, s in sets.items()]
+        for own, judged in _by_labels(p, sets).items():
+            if control: jobs += _controls(own, net, judged, real, seed, repeats)
+            jobs += [_Job(own, net, name, [s] * repeats) for name, s in judged.items()]
     return jobs
 
 # %% ../../nbs/train/03_evaluate.ipynb #bb946f51
@@ -603,9 +633,7 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
     nets = _students(nets, sets, real, teacher)
     check(repeats >= 1, f'repeats={repeats}', 'at least 1; 3 or more show a spread')
     for name, s in sets.items(): check_set(name, s, real)
-    for p in protocols:
-        check(p.recipe.labels == 'hard' or teacher is not None, f"protocol {p.name!r} needs a teacher's labels",
-              "pass teacher=, or use protocol='hard'")
+    for p in protocols: _check_labels_for(p, sets, teacher)
     if teacher is not None: check_teacher(teacher, real)
     for net in nets: check_net(net, real.channels, real.size, 'students', 'nets')
 

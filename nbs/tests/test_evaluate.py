@@ -17,6 +17,7 @@ from ddnb.train.evaluate import (
     Row,
     Scores,
     beside_hard,
+    control_of,
     curriculum,
     difference,
     evaluate,
@@ -188,6 +189,42 @@ def test_rates_follow_the_numbers_of_the_stages(real, small):
     first_and_last = staged.take((staged.stage != 1).nonzero().flatten())
     assert [rate for _, rate in curriculum(first_and_last, 'progressive', (.1, .2, .3))] == [.1, .3]
     assert [rate for _, rate in curriculum(staged, 'progressive', (.1,))] == [.1, None, None]
+
+
+@pytest.fixture(scope='module')
+def soft(real, small):
+    labels = torch.nn.functional.one_hot(small.labels, 10).float() * .8 + .02
+    return DistilledSet(to_unit(small.images), small.labels, real.classes, soft_labels=labels)
+
+
+def quick(name): return protocol(name).replace(epochs=1, batch=20)
+
+
+def test_a_set_is_judged_by_its_own_soft_labels_without_a_teacher(real, soft):
+    plain = replace(soft, soft_labels=None)
+    rows = evaluate(dict(soft=soft, plain=plain), real, protocol=quick('mtt'),
+                    nets='convnet2-w4', repeats=1)
+    labels = {(r.name, r.protocol): r.recipe['labels'] for r in rows}
+    assert labels == {(CONTROL, 'mtt(epochs=1, batch=20)'): 'hard', ('plain', 'mtt(epochs=1, batch=20)'): 'hard',
+                      (CONTROL, 'mtt(epochs=1, batch=20, labels=own)'): 'own',
+                      ('soft', 'mtt(epochs=1, batch=20, labels=own)'): 'own'}
+    assert all(control_of(r, rows) for r in rows if r.name != CONTROL)
+
+
+def test_any_protocol_takes_the_own_labels_of_a_set(real, soft, small):
+    row, hard = evaluate(soft, real, protocol=[quick('hard(labels=own)'), quick('hard')], nets='convnet2-w4', repeats=1,
+                         control=False)
+    assert (row.recipe['labels'], hard.protocol) == ('own', 'hard(epochs=1, batch=20)')
+    for without in (small, replace(soft, soft_labels=None)):
+        with pytest.raises(InputError, match='come with a set'): evaluate(without, real, protocol='hard(labels=own)')
+
+
+def test_soft_labels_of_mosaics_go_with_their_tiles(real, soft):
+    mosaics = replace(soft, provenance=dict(training=Training(mosaic=2).to_json()))
+    data = examples(mosaics, real, 'cpu', Recipe(labels='own'))
+    assert len(data.images) == len(data.labels) == len(data.soft) == 4 * len(soft)
+    assert torch.equal(data.soft.argmax(1), data.labels)
+    evaluate(mosaics, real, protocol=quick('mtt'), nets='convnet2-w4', repeats=1, control=False)
 
 
 def test_students_train_on_what_was_learned(real, small):

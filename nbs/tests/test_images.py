@@ -121,6 +121,17 @@ def test_unclipped_images_belong_to_the_images(free, small):
     with pytest.raises(InputError, match='not finite'): replace(free, unclipped=free.unclipped / 0)
 
 
+@pytest.mark.parametrize('wrong, problem', [
+    (dict(stage=torch.zeros(3, dtype=torch.long)), 'stage has 3'),
+    (dict(source=['real']), 'source has 1'),
+    (dict(real_index=torch.zeros(1, dtype=torch.long)), 'real_index has 1'),
+    (dict(soft_labels=torch.full((1, 2), .5)), 'soft labels have shape'),
+    (dict(soft_labels=torch.tensor([[4., -3.], [0., 1.]])), 'no probabilities(.|\n)*softmax'),
+])
+def test_what_belongs_to_an_image_is_there_for_each(small, wrong, problem):
+    with pytest.raises(InputError, match=problem): replace(small, **wrong)
+
+
 def test_exported_tensors_are_those_that_were_learned(free, tmp_path):
     free.export(tmp_path/'t', 'tensors', mean=(.5, .5, .5), std=(.2, .2, .2))
     again = read_set(tmp_path/'t')
