@@ -105,14 +105,16 @@ RATIO = (3 / 4, 4 / 3) # width to height, as torchvision has it
 def random_boxes(lo: Tensor,       # (n,) lower bounds of the area, shares of the image
                  hi: Tensor,       # (n,) upper bounds
                  size: int,        # pixels along the image's side
-                 generator) -> Tensor:
+                 generator,
+                 ratio=RATIO       # bounds of width to height
+                 ) -> Tensor:
     """Boxes by torchvision's `RandomResizedCrop` rule, (n, 4) int64: top, left, height, width.
 
     Whole image after ten tries in vain."""
     n = len(lo)
     u = torch.rand(n, 10, 2, generator=generator, dtype=torch.float64)
     area = size * size * (lo[:, None] + (hi - lo)[:, None] * u[..., 0])
-    ratio = torch.exp(math.log(RATIO[0]) + math.log(RATIO[1] / RATIO[0]) * u[..., 1])
+    ratio = torch.exp(math.log(ratio[0]) + math.log(ratio[1] / ratio[0]) * u[..., 1])
     w = (area * ratio).sqrt().round()
     h = (area / ratio).sqrt().round()
     fits = (w > 0) & (w <= size) & (h > 0) & (h <= size)
@@ -130,18 +132,20 @@ def _random_flips(n: int, generator, flip: bool) -> Tensor:
     "A column of ones and zeros: is the image mirrored? (n, 1) int64"
     return (torch.rand(n, 1, generator=generator) < .5).long() * int(flip)
 
-def random_views(lo: Tensor,          # (n,) lower bounds of the crop's area, shares of the image
-                 hi: Tensor,          # (n,) upper bounds
-                 size: int,           # pixels along the image's side
+def random_views(lo: Tensor,              # (n,) lower bounds of the crop's area, shares of the image
+                 hi: Tensor,              # (n,) upper bounds
+                 size: int,               # pixels along the image's side
                  generator,
-                 flip: bool = True,   # mirror with probability ½
-                 shift: int = 0,      # roll by 0 … shift pixels down and right, each
+                 flip: bool = True,       # mirror with probability ½
+                 shift: int = 0,          # roll by 0 … shift pixels down and right, each
+                 both_ways: bool = False, # roll by −shift … shift instead
+                 ratio=RATIO              # bounds of the crop's width to its height
                  ) -> Tensor:
     "Views for n steps or n images, (n, 7) int64: top, left, height, width, flip, down, right"
     n = len(lo)
-    boxes = random_boxes(lo, hi, size, generator)
+    boxes = random_boxes(lo, hi, size, generator, ratio)
     flips = _random_flips(n, generator, flip)
-    rolls = torch.randint(0, shift + 1, (n, 2), generator=generator)
+    rolls = torch.randint(-shift if both_ways else 0, shift + 1, (n, 2), generator=generator)
     return torch.cat([boxes, flips, rolls], 1)
 
 # %% ../../nbs/data/02_views.ipynb #f738a2d4
