@@ -14,8 +14,9 @@ from .app.demo import Report
 from .core.basics import InputError, check, seeded, sheet
 from .core.config import known, register, registered
 from .core.run import Event, Method, Run, Stopped, resume
-from .data.images import DistilledSet, ImageSet, from_imagefolder, from_sheet, from_tensors, read_set
+from .data.images import DistilledSet, ImageSet
 from .data.load import RealData, load
+from .data.readers import from_imagefolder, from_sheet, from_tensors, read_set
 from .data.views import apply_views, constant, cosine, linear, reverse, step
 from .methods.ccfs import CCFS
 from .methods.cda import CDA

@@ -16,7 +16,8 @@ NBS = Path(__file__).parent
 ROOT = NBS.parent
 sys.path[:0] = [str(ROOT), str(NBS/'tests'), str(NBS/'site')]
 
-from budgets import BUDGETS, as_tested, page_name  # noqa: E402 - found by the line above
+import warm  # noqa: E402 - found by the line above
+from budgets import BUDGETS, as_tested, page_name  # noqa: E402
 
 # real images beside the checkout, with an `unpack.py` that writes the official files
 PACK = Path(os.environ.get('DDNB_TEST_PACK', ROOT.parent/'shared'/'data'))
@@ -40,6 +41,7 @@ def pytest_configure(config):
     config.addinivalue_line('markers', 'e2e: drives a real browser')
     config.addinivalue_line('markers', 'faults: kills, damages or starves something')
     config.addinivalue_line('markers', 'slow: takes more than half a minute')
+    warm.kernels()
     if hasattr(config, 'workerinput'): return  # the first process does it for all
     unpacked = ROOT/'data'
     if (PACK/'unpack.py').exists() and not (unpacked/'tiny-imagenet-200').exists():

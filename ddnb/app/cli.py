@@ -42,8 +42,9 @@ from ddnb.core.config import (
     registered,
 )
 from ..core.run import Run, Stopped, resume
-from ..data.images import read_set
 from ..data.load import RealData, load, reload
+from ..data.readers import read_set
+from ..data.spaces import make_space
 from ..methods.difficulty import TrainingLog
 from ..train.evaluate import beside_hard, evaluate, protocol
 from ..train.train import squeeze
@@ -362,12 +363,12 @@ def data_to_judge_on(args, teacher, sets: dict) -> RealData:  # what argparse pa
     args.data = names[0]
     return chosen_data(args)
 
-def read_sets(folders) -> dict:  # as typed
+def read_sets(folders, real=None) -> dict:  # as typed; the real data they were distilled from, if they are known
     "Name → set; a set's name is its folder's, or that of the run it came from, or the whole path where two are alike"
     paths = [Path(folder).resolve() for folder in folders]
     names = [path.parent.name if path.name == 'result' else path.name for path in paths]
     names = [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths)]
-    return {name: read_set(path) for name, path in zip(names, paths)}
+    return {name: read_set(path, real=real) for name, path in zip(names, paths)}
 
 # %% ../../nbs/app/01_cli.ipynb #8e031315
 def _evaluate(args):
@@ -375,8 +376,9 @@ def _evaluate(args):
         check_place(args.json, '--json')
         check(not Path(args.json).is_dir(), f'{args.json!r} is a folder', 'choose another --json: a file')
     teacher = registered('input')['teacher'].read(args.teacher) if args.teacher else None
-    sets = read_sets(args.sets)
-    real = data_to_judge_on(args, teacher, sets)
+    real = chosen_data(args) if args.data else None
+    sets = read_sets(args.sets, real)
+    if real is None: real = data_to_judge_on(args, teacher, sets)
     protocols = [protocol(name, real) for name in args.protocol]
     if args.epochs is not None: protocols = [p.replace(epochs=args.epochs) for p in protocols]
     if args.hard: protocols = beside_hard(protocols, real)
@@ -411,7 +413,14 @@ def _demo(args):
 
 def _export(args):
     check_folder(args.out, 'folder')
-    print(read_set(args.set).export(args.out, args.format))
+    real = chosen_data(args) if args.data else None
+    small = read_set(args.set, real=real)
+    options = {}
+    if args.zca:
+        check(args.format == 'tensors', f"--zca is of --format tensors, not of {args.format!r}", '--format tensors')
+        check(real is not None, '--zca whitens by the real data', '--data cifar10, say')
+        options = dict(space=make_space('zca', real.train))
+    print(small.export(args.out, args.format, **options))
 
 def _lab(args):
     folder = Path(args.folder)
@@ -440,6 +449,9 @@ def add_other_commands(commands):  # what argparse made for sub-commands
     parser.add_argument('out', help='new folder')
     parser.add_argument('--format', default='imagefolder', choices=list(registered('export')),
                         help="[imagefolder]; 'huggingface' needs pip install 'ddnb[hub]'")
+    parser.add_argument('--zca', action='store_true',
+                        help='tensors whitened by the images of --data, as evaluators with --zca read them')
+    add_data(parser, None, 'not needed')
     text = "Open JupyterLab on the tour; options that are not ours (--port, --allow-root) are JupyterLab's"
     parser = add_command(commands, 'lab', text, _lab)
     parser.set_defaults(further=[])

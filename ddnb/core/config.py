@@ -342,15 +342,20 @@ def param_docs(cls) -> dict: # a dataclass
 
 def _source(cls) -> str:
     "The source of a class: from its file, or from the notebook's cell that its methods know; '' where there is none"
-    try: return inspect.getsource(cls)
-    except (OSError, TypeError): pass
     functions = [inspect.unwrap(f) for f in vars(cls).values() if inspect.isfunction(f)]
-    files = {f.__code__.co_filename for f in functions}
-    for cell in map(linecache.getlines, files):
-        for node in ast.walk(ast.parse(''.join(cell))):
-            if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
-                return ''.join(cell[node.lineno - 1:node.end_lineno])
+    files = [getattr(sys.modules.get(cls.__module__), '__file__', None)]
+    files += [f.__code__.co_filename for f in functions]
+    for file in filter(None, dict.fromkeys(files)):
+        sources = _class_sources(''.join(linecache.getlines(file)))
+        if cls.__name__ in sources: return sources[cls.__name__]
     return ''
+
+@functools.lru_cache(100) # a help reads the same file for many classes
+def _class_sources(text: str) -> dict: # of a module or of a notebook's cell
+    "Name → source of each class in a text of Python"
+    lines = text.splitlines(keepends=True)
+    classes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)]
+    return {node.name: ''.join(lines[node.lineno - 1:node.end_lineno]) for node in classes}
 
 # %% ../../nbs/core/01_config.ipynb #9fc6ac66
 _PLAIN = {int: ('a whole number', numbers.Integral), float: ('a number', numbers.Real),

@@ -45,7 +45,7 @@ def _change_colours(x, colour):
     return (x - mean) * contrast + mean
 
 def _move_pixels(x, affine):
-    grid = F.affine_grid(affine, list(x.shape), align_corners=True)
+    grid = F.affine_grid(affine.to(x.dtype), list(x.shape), align_corners=True)
     return F.grid_sample(x, grid, align_corners=True)
 
 def _hole_side(size: int) -> int: return int(size / 2 + .5)

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['EXPORTS', 'fingerprint', 'channel_statistics', 'Training', 'LabelledImages', 'ImageSet', 'stratified',
-           'check_classes', 'DistilledSet', 'card', 'result_of', 'to_imagefolder', 'to_tensors', 'to_huggingface',
-           'from_tensors', 'from_imagefolder', 'from_sheet', 'read_set']
+           'check_classes', 'DistilledSet', 'card', 'result_of', 'to_imagefolder', 'to_tensors', 'to_huggingface']
 
 # %% ../../nbs/data/00_images.ipynb #595f4aad
 import hashlib
@@ -24,26 +23,21 @@ from ddnb.core.basics import (
     InputError,
     atomic,
     check,
-    denormalise,
     escape,
     in_markdown,
     load_tensors,
     normalise,
     patch,
     png_uri,
-    read_image,
-    read_json,
     safe_name,
     save_tensors,
     seeded,
     sheet,
-    stack_images,
     to_bytes,
-    to_unit,
     write_json,
     write_text,
 )
-from ..core.config import Input, known, register, registered
+from ..core.config import known, registered
 
 # %% ../../nbs/data/00_images.ipynb #32a1ec4e
 def _check_labels(images, labels, classes):
@@ -239,7 +233,7 @@ def _check_pixels(images):
     lowest, highest = (images.min().item(), images.max().item()) if len(images) else (0, 1)
     check(lowest >= -1e-4 and highest <= 1 + 1e-4,
           f'pixels run from {lowest:.2f} to {highest:.2f}, so they are not in [0, 1]',
-          'undo the normalisation: see from_tensors(…, mean, std)')
+          'undo the normalisation: see from_tensors(…, mean, std) and read_set(path, real=real)')
 
 def _check_lengths(n, **parts):
     for name, part in parts.items():
@@ -537,23 +531,53 @@ def to_imagefolder(small: DistilledSet, folder):
 
 # %% ../../nbs/data/00_images.ipynb #8f08d5a7
 @known('export', 'tensors')
-def to_tensors(small: DistilledSet, folder, mean=None, std=None):
+def to_tensors(small: DistilledSet,
+               folder,
+               mean=None,   # of each channel; None: that of the set's data
+               std=None,    # likewise
+               space=None,  # `make_space('zca', real.train)` for evaluators that are run with --zca; None: mean and std
+               ):
     """Write `images_best.pt` and `labels_best.pt` as DC's and MTT's evaluators read them.
 
-    Normalised by `mean` and `std`, those of the set's data by default. The only place where ddnb writes a `.pt`, since
-    those programs read nothing else; each holds one plain tensor and opens with `weights_only=True`."""
+    As learned, also beyond [0, 1]. Learned step sizes lie beside them, that of the last stage as `syn_lr_best.pt`,
+    and a set with stages has a folder `interval1`, `interval2`, … for each, with all images up to it, as PDD has
+    them. `tensors.json` keeps the rest for `read_set`. The only place where ddnb writes a `.pt`, since those programs
+    read nothing else; each holds one plain tensor and opens with `weights_only=True`."""
     data = small.provenance.get('data', {})
     mean = mean or data.get('mean')
     std = std or data.get('std')
-    check(bool(mean and std),
+    check(bool(mean and std) or space is not None,
           'the set does not say which mean and std its evaluators use',
           'pass mean= and std=, one number a channel')
+    images = normalise(small.as_learned, mean, std) if space is None else space.into(small.as_learned)
     folder = Path(folder)
-    with atomic(folder/'images_best.pt') as p: torch.save(normalise(small.as_learned, mean, std), p)
-    with atomic(folder/'labels_best.pt') as p: torch.save(small.labels.clone(), p)
-    about = dict(normalised=True, mean=list(mean), std=list(std), classes=small.classes)
+    rates = small.training.rates
+    stages = small.stage.unique().tolist()
+    for s in stages if len(stages) > 1 else []:
+        so_far = small.stage <= s
+        _write_tensors(folder/f'interval{s + 1}', images[so_far], small.labels[so_far], _rate_of(rates, s))
+    _write_tensors(folder, images, small.labels, _rate_of(rates, stages[-1]) if stages else None)
+    if small.soft_labels is not None: _write_tensor(folder/'soft_labels_best.pt', small.soft_labels)
+    about = dict(stored='channels' if space is None else 'zca',
+                 classes=small.classes,
+                 stage=small.stage.tolist(),
+                 training=small.training.to_json())
+    if space is None: about |= dict(mean=list(map(float, mean)), std=list(map(float, std)))
     write_json(folder/'tensors.json', about)
     return folder
+
+def _rate_of(rates, stage: int):
+    "The step size of a stage, where it has one"
+    return rates[stage] if stage < len(rates) else None
+
+def _write_tensor(path, tensor):
+    with atomic(path) as p: torch.save(tensor.clone(), p)
+
+def _write_tensors(folder, images, labels, rate):
+    "A pair as the released codes name it, and a step size"
+    _write_tensor(folder/'images_best.pt', images)
+    _write_tensor(folder/'labels_best.pt', labels)
+    if rate is not None: _write_tensor(folder/'syn_lr_best.pt', torch.tensor(float(rate)))
 
 # %% ../../nbs/data/00_images.ipynb #c7aba6ba
 @known('export', 'huggingface')
@@ -597,155 +621,3 @@ def export(self: DistilledSet,
     empty = not Path(folder).exists() or not any(Path(folder).iterdir())
     check(empty, f'{str(folder)!r} is not empty', 'export to a new folder')
     return EXPORTS[format](self, folder, **options)
-
-# %% ../../nbs/data/00_images.ipynb #cc5d7af4
-def from_tensors(images: Tensor,   # (N, C, S, S), bytes, in [0, 1] or normalised
-                 labels: Tensor,   # (N,) class numbers
-                 classes=None,     # class names; None: the numbers
-                 mean=None,        # of each channel, which undoes a normalisation
-                 std=None,         # likewise
-                 **provenance,     # further facts about its origin
-                 ) -> DistilledSet:
-    "A set from image and label tensors; `mean` and `std` undo a normalisation"
-    images = torch.as_tensor(images)
-    check(images.dtype != torch.uint8 or mean is None,
-          'the images are bytes, which are never normalised',
-          'leave mean and std out')
-    x = to_unit(images)
-    if mean is not None: x = denormalise(x, mean, std)
-    lowest, highest = x.min().item(), x.max().item()
-    check(mean is not None or (lowest >= -1e-4 and highest <= 1 + 1e-4),
-          f'pixels run from {lowest:.2f} to {highest:.2f}: these images are normalised',
-          'pass mean= and std= of the data set they came from')
-    clipped = float(((x < 0) | (x > 1)).float().mean())
-    labels = torch.as_tensor(labels).long().flatten()
-    classes = classes or [str(i) for i in range(int(labels.max()) + 1)]
-    data = {}
-    if mean is not None: data['mean'] = [float(m) for m in mean]
-    if std is not None: data['std'] = [float(s) for s in std]
-    about = dict(method='imported', clipped_share=round(clipped, 4), data=data, **provenance)
-    return DistilledSet(x.clamp(0, 1), labels, classes, provenance=about, unclipped=x if clipped else None)
-
-# %% ../../nbs/data/00_images.ipynb #bb875b0c
-def from_imagefolder(folder,        # a folder of class folders
-                     classes=None,  # class names; None: from `classes.json`, or the folders' names
-                     size=None,     # pixels along a side; None: the images' own
-                     ) -> DistilledSet:
-    "A set from a folder of class folders; labels follow the sorted folder names"
-    folder = Path(folder)
-    class_folders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith('.'))
-    check(len(class_folders) > 0,
-          f'{str(folder)!r} holds no class folders',
-          'give the folder that holds one folder a class')
-    ours = (folder/'classes.json').exists() # `to_imagefolder` wrote it
-    about = read_json(folder/'classes.json') if ours else {}
-    classes = classes or about.get('classes') or [f.name for f in class_folders]
-    check(ours or len(classes) == len(class_folders),
-          f'{len(class_folders)} class folders but {len(classes)} class names',
-          'give a name for each folder, in sorted order')
-    files, labels = [], []
-    for i, class_folder in enumerate(class_folders):
-        pictures = sorted(p for p in class_folder.iterdir() if not p.name.startswith('.'))
-        files += pictures
-        labels += [int(class_folder.name[:5]) if ours else i] * len(pictures)
-    check(len(files) > 0, f'the class folders of {str(folder)!r} are empty', 'put images into them')
-    x = stack_images(files, size)[:, :about.get('channels', 3)]
-    return DistilledSet(to_unit(x), torch.tensor(labels), classes,
-                        provenance=dict(method='imported', origin=folder.name))
-
-# %% ../../nbs/data/00_images.ipynb #5e668ddf
-def from_sheet(path,           # a picture of tiles that touch
-               rows: int,      # tiles from top to bottom
-               columns: int,   # tiles from left to right
-               classes,        # class names in the order of the labels
-               labels=None,    # of the tiles, row by row; None: tile k is of class k·classes/tiles
-               ) -> DistilledSet:
-    "A set from one picture with `rows` × `columns` tiles that touch"
-    path = Path(path)
-    picture = read_image(path)
-    height, width, _ = picture.shape
-    h, w = height // rows, width // columns
-    check((h * rows, w * columns) == (height, width),
-          f'{str(path)!r} is {width}×{height} pixels, no whole number of {columns}×{rows} tiles',
-          'count its rows and columns again')
-    tiles = picture.reshape(rows, h, columns, w, 3).swapaxes(1, 2).reshape(-1, h, w, 3)
-    images = torch.from_numpy(tiles.copy()).permute(0, 3, 1, 2)
-    n = len(images)
-    labels = torch.arange(n) * len(classes) // n if labels is None else torch.as_tensor(labels)
-    about = dict(method='imported', origin=path.name, note='read from a picture: 8 bits, colours as displayed')
-    return DistilledSet(to_unit(images), labels, classes, provenance=about)
-
-# %% ../../nbs/data/00_images.ipynb #c3a27edc
-def _read_pt(path):
-    try: return torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as e:
-        raise InputError(f'{str(path)!r} can not be read as plain tensors ({type(e).__name__})',
-                         'files with other objects in them could run code: '
-                         'ask for tensors, or convert it where you trust it') from None
-
-def _images_and_labels(saved) -> tuple:
-    """Images and labels out of the nestings that released codes save.
-
-    [images, labels], {'images', 'labels'}, or DC's {'data': [[images, labels], …]}, of which the last run is taken."""
-    if isinstance(saved, dict):
-        saved = saved['data'][-1] if 'data' in saved else [saved.get('images'), saved.get('labels')]
-    pair = isinstance(saved, (list, tuple)) and len(saved) >= 2 and all(torch.is_tensor(t) for t in saved[:2])
-    check(pair, 'the file holds no pair of image and label tensors', 'give [images, labels]')
-    return saved[0], saved[1]
-
-# %% ../../nbs/data/00_images.ipynb #28d34a60
-def _read_folder(folder: Path, classes, mean, std, **options) -> DistilledSet:
-    "A set in a folder: ours, MTT's pair of tensors, or class folders"
-    if (folder/'images.safetensors').exists(): return DistilledSet.load(folder)
-    if (folder/'images_best.pt').exists():
-        about = read_json(folder/'tensors.json') if (folder/'tensors.json').exists() else {}
-        return from_tensors(_read_pt(folder/'images_best.pt'), _read_pt(folder/'labels_best.pt'),
-                            classes or about.get('classes'),
-                            mean or about.get('mean'),
-                            std or about.get('std'),
-                            origin=folder.name)
-    check(not list(folder.rglob('*.parquet')),
-          f'{str(folder)!r} holds parquet files',
-          "read them with datasets.load_dataset, or ask for another export: 'imagefolder', 'tensors', "
-          'or a saved set, which forgets nothing')
-    return from_imagefolder(folder, classes, **options)
-
-def _read_npz(path: Path, classes, mean, std) -> DistilledSet:
-    "A set in arrays called images and labels, with mean and std beside them or not"
-    with np.load(path, allow_pickle=False) as file: arrays = {name: file[name] for name in file.files}
-    check({'images', 'labels'} <= arrays.keys(),
-          f'{str(path)!r} holds {sorted(arrays)}, a set wants images and labels',
-          'save it with these names: np.savez(path, images=…, labels=…)')
-    return from_tensors(torch.from_numpy(arrays['images']), torch.from_numpy(arrays['labels']), classes,
-                        arrays.get('mean', mean), arrays.get('std', std), origin=path.name)
-
-# %% ../../nbs/data/00_images.ipynb #84c1407c
-def read_set(path,           # a folder or a file
-             classes=None,   # class names; None: those that are stored there, or numbers
-             mean=None,      # of each channel, where the images are normalised and don't say by what
-             std=None,       # likewise
-             **options,      # of `from_sheet` or `from_imagefolder`
-             ) -> DistilledSet:
-    """Read a distilled set in any of the usual layouts.
-
-    Ours, a run's folder, an ImageFolder, MTT's `images_best.pt` + `labels_best.pt`, a `.pt` or `.npz` with images and
-    labels, a PNG sheet."""
-    path = Path(path)
-    check(path.exists(), f'there is no {str(path)!r}', 'check the path')
-    path = result_of(path)
-    if path.is_dir(): return _read_folder(path, classes, mean, std, **options)
-    if path.suffix == '.npz': return _read_npz(path, classes, mean, std)
-    if path.suffix == '.pt':
-        images, labels = _images_and_labels(_read_pt(path))
-        return from_tensors(images, labels, classes, mean, std, origin=path.name)
-    check({'rows', 'columns'} <= options.keys() and bool(classes),
-          f'{str(path)!r} is no set that can be read by itself',
-          'give the folder of a run or a set; a picture of tiles needs read_set(path, classes, rows=…, columns=…)')
-    return from_sheet(path, classes=classes, **options)
-
-# %% ../../nbs/data/00_images.ipynb #ba64ac2d
-_INPUTS = {
-    'small': 'folder of the distilled set to begin with [none: real images only]',
-    'earlier': 'set of an earlier run of PDD, to which these stages are added',
-}
-for _name, _help in _INPUTS.items(): register('input', _name, Input(_help, read_set))

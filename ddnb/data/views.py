@@ -166,11 +166,14 @@ def whole_views(n: int, size: int) -> Tensor: # how many; pixels along a side
     return torch.tensor([[0, 0, size, size, 0, 0, 0]]).repeat(n, 1)
 
 # %% ../../nbs/data/02_views.ipynb #cd1e86b1
-def view_matrices(views: Tensor, size: int) -> tuple[Tensor, Tensor]: # (n, 7) on any device; size of input and output
-    """The matrices (A_h, A_w) of each view, each (n, size, size) float32.
+def view_matrices(views: Tensor,          # (n, 7) on any device
+                  size: int,              # of input and output, pixels along a side
+                  dtype=torch.float32,    # of the matrices
+                  ) -> tuple[Tensor, Tensor]:
+    """The matrices (A_h, A_w) of each view, each (n, size, size).
 
     Their rows are bilinear weights over the input's rows (columns)."""
-    grid = torch.arange(size, device=views.device, dtype=torch.float32)
+    grid = torch.arange(size, device=views.device, dtype=dtype)
     def matrix(start, length, flip, roll):
         "Rows of hats around the positions that one axis looks at"
         i = torch.remainder(grid - roll, size)                    # undo the roll,
@@ -178,7 +181,7 @@ def view_matrices(views: Tensor, size: int) -> tuple[Tensor, Tensor]: # (n, 7) o
         inside = (i + .5) * (length / size) - .5                  # then the resize,
         inside = inside.clamp(min=0).minimum(length - 1)          # clamped at the box's edge
         return (1 - ((start + inside)[..., None] - grid).abs()).clamp(min=0)
-    top, left, h, w, flip, down, right = views.float()[:, :, None].unbind(1)
+    top, left, h, w, flip, down, right = views.to(dtype)[:, :, None].unbind(1)
     a_h = matrix(top, h, torch.zeros_like(flip), down)
     a_w = matrix(left, w, flip, right)
     return a_h, a_w
@@ -189,7 +192,7 @@ def apply_views(x: Tensor,        # (N, C, S, S)
     """Each image through its view: crop, bilinear resize to the full size, flip, roll.
 
     Differentiable, fixed shapes, no host synchronisation."""
-    a_h, a_w = view_matrices(views, x.shape[-1])
+    a_h, a_w = view_matrices(views, x.shape[-1], x.dtype)
     return a_h[:, None] @ x @ a_w[:, None].transpose(-1, -2)
 
 # %% ../../nbs/data/02_views.ipynb #92d97e82

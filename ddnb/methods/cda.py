@@ -54,7 +54,7 @@ class BatchNormMatch:
 
 def mismatch(layer: _BatchNorm, a: Tensor) -> Tensor: # a layer, and its input (N, C, …)
     "How far variance and mean of the input, by channel, are from the running ones: the sum of both distances"
-    a = a if a.dtype == torch.float64 else a.float()
+    a = a.to(layer.running_var.dtype)
     variance, mean = torch.var_mean(a, [d for d in range(a.ndim) if d != 1], correction=0)
     by_variance = torch.linalg.vector_norm(layer.running_var - variance)
     by_mean = torch.linalg.vector_norm(layer.running_mean - mean)
@@ -102,7 +102,7 @@ def recovery_loss(net,                         # the teacher's network
     crops = apply_views(x, view)
     with autocast(x.device, precision): z = net(crops)
     layers = match.terms()
-    ce = F.cross_entropy(z.float(), y)
+    ce = F.cross_entropy(z.to(x.dtype), y)
     bn = first_bn * layers[0] + layers[1:].sum()
     return dict(loss=ce + bn_weight * bn, ce=ce, bn=bn, layers=layers)
 

@@ -1,13 +1,12 @@
 "CCFS: what it promises, what it refuses, a killed run that chooses the same images, and scores that others published"
 import json
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+import warm
 
 from ddnb.core.basics import InputError, seeded
 from ddnb.core.config import from_config, registered, to_config
@@ -89,13 +88,13 @@ def aum(inputs): return Difficulty.load(inputs/'hard')
 def whole(inputs, tmp_path_factory):
     "The run that nobody disturbs"
     out = tmp_path_factory.mktemp('whole')/'run'
-    subprocess.run([sys.executable, '-c', START, inputs, out], check=True, capture_output=True)
+    warm.python('-c', START, inputs, out, check=True)
     return out
 
 
 def killed(inputs, out, last):
     "A run that kills itself at the first event after the one whose note says `last`"
-    done = subprocess.run([sys.executable, '-c', START, inputs, out, last], capture_output=True)
+    done = warm.python('-c', START, inputs, out, last)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert Run.open(out).state == 'interrupted'
     assert not (out/'result').exists()

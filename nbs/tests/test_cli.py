@@ -1,20 +1,21 @@
 "The shell: what it refuses, what it reads from the registry, and methods that others wrote"
 import contextlib
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 
 from ddnb.app import cli
 from ddnb.app.cli import chosen_base, chosen_method, main, parse_counts, parse_schedule, parse_setting, parser
 from ddnb.core.basics import InputError
 from ddnb.core.config import KINDS, Input, known, register, registered
 from ddnb.core.run import Event, Method
-from ddnb.data.images import DistilledSet, read_set
+from ddnb.data.images import DistilledSet
 from ddnb.data.load import load
+from ddnb.data.readers import read_set
 from ddnb.train.train import squeeze
 
 ROOT = Path(__file__).parent.parent.parent
@@ -65,8 +66,7 @@ def teacher(tmp_path_factory):
 
 def ddnb(*args):
     "`ddnb …` in a process of its own"
-    command = [sys.executable, '-c', 'from ddnb.app.cli import main; raise SystemExit(main())', *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    return warm.python('-c', 'from ddnb.app.cli import main; raise SystemExit(main())', *args, cwd=ROOT)
 
 
 def help_text(*command, capsys):
@@ -315,11 +315,24 @@ def test_the_place_of_the_output_is_looked_at_first(monkeypatch, tmp_path, capsy
     else: assert main(command.format(tmp_path).split()) == 2
 
 
+def test_a_whitened_export_is_read_with_its_data(tmp_path, capsys):
+    real = load('digits', size=8)
+    few = real.train.subset(1)
+    DistilledSet(few.images / 255, few.labels, real.classes).save(tmp_path/'set')
+    export = ['export', str(tmp_path/'set'), str(tmp_path/'out'), '--data', 'digits', '--size', '8', '--zca']
+    assert main(export) == 2 and '--format tensors' in capsys.readouterr().err
+    assert main([*export, '--format', 'tensors']) == 0
+    with pytest.raises(InputError, match='real data'): read_set(tmp_path/'out')
+    assert (read_set(tmp_path/'out', real=real).images - few.images / 255).abs().max() < 1e-5
+    [(name, small)] = cli.read_sets([tmp_path/'out'], real).items()
+    assert name == 'out' and small.training.space == 'zca'
+
+
 def test_rows_are_printed_before_they_are_saved(monkeypatch, capsys):
     class Rows:
         def __str__(self): return 'the rows'
         def save(self, path): raise OSError(28, 'No space left on device', path)
-    monkeypatch.setattr(cli, 'read_sets', lambda folders: {})
+    monkeypatch.setattr(cli, 'read_sets', lambda *args: {})
     monkeypatch.setattr(cli, 'data_to_judge_on', lambda *args: None)
     monkeypatch.setattr(cli, 'evaluate', lambda *args, **more: Rows())
     assert main(['evaluate', 'x', '--json', 'rows.json']) == 2

@@ -1,7 +1,6 @@
 "Files, configurations, the registry and runs: what is refused, and what must hold at every moment"
 import json
 import math
-import subprocess
 import sys
 import threading
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import warm
 
 from ddnb.app.cli import field_parser
 from ddnb.core.basics import InputError, pick_device, read_json, write_json, write_text
@@ -160,7 +160,7 @@ def test_only_declared_classes_are_made_again(path):
 
 def test_a_declared_class_is_found_without_an_import():
     code = "from ddnb.core.config import find_class; print(find_class('ddnb.methods.cda:CDA').__name__)"
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = warm.python('-c', code, check=True, cwd=ROOT)
     assert done.stdout.strip() == 'CDA'
 
 def test_methods_and_bases_are_registered():
@@ -239,7 +239,7 @@ def test_two_threads_get_one_folder_once(tmp_path):
 def test_a_killed_process_leaves_an_interrupted_run(tmp_path):
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n" \
            f"from test_core import Count\nCount(steps=10**6).start(folder={str(tmp_path/'run')!r}).wait()"
-    process = subprocess.Popen([sys.executable, '-c', code], cwd=ROOT)
+    process = warm.Program('-c', code, cwd=ROOT)
     try: until(lambda: (tmp_path/'run'/'events.jsonl').exists(), 60)
     finally: process.kill()
     process.wait()

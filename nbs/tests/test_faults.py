@@ -2,11 +2,10 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
+import warm
 
 from ddnb.app.cli import main
 from ddnb.core.basics import InputError
@@ -24,7 +23,7 @@ raise SystemExit(main())
 
 def ddnb(*args):
     "The command line of `ddnb` with these arguments, with checkpoints three times a second"
-    return [sys.executable, '-c', PROGRAM, *map(str, args)]
+    return ['-c', PROGRAM, *args]
 
 
 def run_cda(teacher, out, **settings):
@@ -41,7 +40,7 @@ def teacher(tmp_path_factory):
 
 def kill_when(command, ready, limit=60):
     "Start a program and kill it with SIGKILL when `ready()`"
-    program = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    program = warm.Program(*command)
     end = time.time() + limit
     while not ready():
         working = program.poll() is None and time.time() < end
@@ -57,7 +56,7 @@ def test_sigkill_in_recovery_then_resume_gives_the_same_bytes(teacher, tmp_path)
     cut = tmp_path/'cut'
     checkpoint = cut/'state.safetensors'
     settings = dict(ipc=4, steps=250, batch=20)
-    subprocess.run(ddnb(*run_cda(teacher, whole, **settings)), check=True, capture_output=True)
+    warm.python(*ddnb(*run_cda(teacher, whole, **settings)), check=True)
 
     def well_on_its_way(): return checkpoint.exists() and len(list((cut/'previews').glob('*.png'))) > 2
     kill_when(ddnb(*run_cda(teacher, cut, **settings)), well_on_its_way)
@@ -66,7 +65,7 @@ def test_sigkill_in_recovery_then_resume_gives_the_same_bytes(teacher, tmp_path)
 
     first = checkpoint.stat().st_mtime_ns
     kill_when(ddnb('resume', cut), lambda: checkpoint.stat().st_mtime_ns > first)  # and once more
-    done = subprocess.run(ddnb('resume', cut), check=True, capture_output=True, text=True)
+    done = warm.python(*ddnb('resume', cut), check=True)
     images = 'result/images.safetensors'
     assert (cut/images).read_bytes() == (whole/images).read_bytes()
     assert 'DistilledSet' in done.stdout
@@ -87,7 +86,7 @@ def test_kill_before_the_first_checkpoint(teacher, tmp_path):
 @pytest.mark.faults
 def test_a_damaged_checkpoint_is_named(teacher, tmp_path):
     folder = tmp_path/'r'
-    subprocess.run(ddnb(*run_cda(teacher, folder, ipc=1, steps=5)), check=True, capture_output=True)
+    warm.python(*ddnb(*run_cda(teacher, folder, ipc=1, steps=5)), check=True)
     (folder/'state.safetensors').write_bytes(b'half a file')
     shutil.rmtree(folder/'result')
     status = json.loads((folder/'status.json').read_text())
@@ -95,21 +94,15 @@ def test_a_damaged_checkpoint_is_named(teacher, tmp_path):
     with pytest.raises(InputError, match='state.safetensors'): resume(folder)
 
 
-def hear_interrupts():
-    "A shell's background jobs ignore Ctrl-C, and so would their children"
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def test_two_processes_cannot_write_one_run(teacher, tmp_path):
     folder = tmp_path/'r'
     command = ddnb(*run_cda(teacher, folder, ipc=1, steps=100_000))
-    quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    program = subprocess.Popen(command, **quiet, preexec_fn=hear_interrupts)
+    program = warm.Program(*command)
     try:
         while not (folder/'events.jsonl').exists():
             assert program.poll() is None
             time.sleep(.02)
-        second = subprocess.run(command, capture_output=True, text=True)
+        second = warm.python(*command)
         assert second.returncode == 2
         assert 'another process' in second.stderr
         assert Run.open(folder).state == 'running'
@@ -133,7 +126,7 @@ time.sleep(1.5)
 
 def test_a_program_that_ends_keeps_a_checkpoint(teacher, tmp_path):
     folder = tmp_path/'r'
-    done = subprocess.run([sys.executable, '-c', ENDS_EARLY, teacher, folder], capture_output=True)
+    done = warm.python('-c', ENDS_EARLY, teacher, folder)
     assert done.returncode == 0
     assert Run.open(folder).state == 'stopped'
     assert (folder/'state.safetensors').exists()
@@ -157,7 +150,7 @@ def test_help_teaches(command, capsys):
 @pytest.mark.slow
 def test_demo_leaves_its_report(tmp_path):
     home = tmp_path/'demo'
-    done = subprocess.run(ddnb('demo', '--out', home, '--repeats', '1', '--quick'), capture_output=True, text=True)
+    done = warm.python(*ddnb('demo', '--out', home, '--repeats', '1', '--quick'))
     assert done.returncode == 0, done.stderr[-2000:]
 
     rows = json.loads((home/'scores.json').read_text())
@@ -172,6 +165,6 @@ def test_demo_leaves_its_report(tmp_path):
     assert page.count('class="ddnb-record"') == 3 and 'mountAll();' in page
     assert len(page) < 3_000_000
 
-    again = subprocess.run(ddnb('demo', '--out', tmp_path), capture_output=True, text=True)
+    again = warm.python(*ddnb('demo', '--out', tmp_path))
     assert again.returncode == 2
     assert 'holds other files' in again.stderr

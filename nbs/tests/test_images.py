@@ -11,7 +11,8 @@ from PIL import Image
 
 from ddnb.core.basics import InputError, to_bytes, to_unit
 from ddnb.core.config import registered
-from ddnb.data.images import DistilledSet, ImageSet, Training, card, check_classes, from_imagefolder, read_set
+from ddnb.data.images import DistilledSet, ImageSet, Training, card, check_classes
+from ddnb.data.readers import from_imagefolder, read_set
 
 CIFAR10 = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
 

@@ -1,9 +1,8 @@
 "Runs: mistakes of a method's author, folders of others, and who may give orders"
 import json
+import math
 import random
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import warm
 from test_core import Count, Number, until
 
 from ddnb.core import run as core
@@ -160,6 +160,7 @@ def test_a_run_whose_folder_goes_fails_and_makes_nothing(tmp_path, how):
 def test_a_run_that_can_not_write_its_error_has_failed_all_the_same(tmp_path, monkeypatch):
     run = Count(steps=10**6, bad=150).start(folder=tmp_path)
     until(lambda: run.last)
+    run._told = math.inf  # its step is not told meanwhile, however slow the machine
     def full(*args, **more): raise OSError(28, 'No space left on device')
     monkeypatch.setattr(Run, '_write_status', full)
     with pytest.raises(InputError, match='no longer a number'): run.result(20)
@@ -203,7 +204,7 @@ def foreign(tmp_path_factory):
     folder = tmp_path_factory.mktemp('foreign')/'run'
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n" \
            f"from test_core import Count\nCount(steps=10**6).start(folder={str(folder)!r}).wait()"
-    process = subprocess.Popen([sys.executable, '-c', code], cwd=ROOT)
+    process = warm.Program('-c', code, cwd=ROOT)
     try:
         until(lambda: (folder/'events.jsonl').exists(), 60)
         yield folder, process

@@ -1,12 +1,12 @@
 "The registry: what each kind expects, who may have a name, what one bad entry does to the rest"
 import inspect
 import os
-import subprocess
 import sys
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import pytest
+import warm
 
 from ddnb.app.cli import main
 from ddnb.core.basics import InputError
@@ -178,7 +178,7 @@ def test_installed_packages_are_known_where_the_registry_is_read(tmp_path, ask):
     if 'selection' in ask: code = 'import ddnb.methods.select\n' + code  # it reads its list when it is imported
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     environment = dict(os.environ, PYTHONPATH=path)
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=environment)
+    done = warm.python('-c', code, env=environment)
     assert (done.stdout, done.stderr) == ('Foreign\n', '')
 
 

@@ -1,11 +1,8 @@
 "The studio's desk without a browser: every order and every error, what is found again, and code that runs"
 import dataclasses
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -13,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import warm
 from PIL import Image
 
 from ddnb.core.basics import InputError
@@ -553,8 +551,7 @@ def test_a_run_of_another_process_is_shown_as_such(desk):
     code = ('import sys, time\nfrom ddnb.methods.cda import CDA\nfrom ddnb.train.train import Teacher\n'
             'run = CDA.preset("digits", steps=100000).start(Teacher.load(sys.argv[1]), folder=sys.argv[2])\n'
             'time.sleep(60)')
-    env = dict(os.environ, PYTHONPATH=str(ROOT))
-    other = subprocess.Popen([sys.executable, '-c', code, str(desk.folder/'taught'), str(folder)], env=env)
+    other = warm.Program('-c', code, desk.folder/'taught', folder)
     try:
         until(lambda: (folder/'events.jsonl').exists())
         desk.tick()
@@ -792,8 +789,7 @@ def test_the_code_runs_in_a_fresh_kernel(desk, kind, tmp_path, monkeypatch):
 def run_fresh(scripts, tmp_path):
     "Run scripts in a new process, each as if it stood alone; what they print"
     code = '\n'.join(f'exec({script!r}, {{}})' for script in scripts)
-    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, env=dict(os.environ, PYTHONPATH=str(ROOT)),
-                          capture_output=True, text=True, timeout=240)
+    done = warm.python('-c', code, cwd=tmp_path, timeout=240)
     assert done.returncode == 0, '\n\n'.join([*scripts, done.stderr[-2000:]])
     return done.stdout
 
