@@ -5,17 +5,21 @@
 # %% auto #0
 __all__ = ['SQUEEZE', 'Recipe', 'lr_at', 'make_optimiser', 'Batch', 'EpochPlan', 'batch_slices', 'plan_epoch', 'hard_loss',
            'distil_loss', 'Examples', 'autocast', 'own_noise', 'show', 'train_step', 'train', 'predict', 'accuracy',
-           'Teacher', 'with_batch_statistics', 'check_stats', 'check_teacher', 'read_teacher', 'family', 'Squeeze',
-           'squeeze']
+           'Teacher', 'with_batch_statistics', 'check_stats', 'check_teacher', 'imagenet_ids', 'read_teacher', 'family',
+           'Squeeze', 'squeeze']
 
 # %% ../../nbs/train/01_train.ipynb #8b5445be
+import argparse
 import copy
 import hashlib
 import math
+import re
+import warnings
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import resources
 from pathlib import Path
 
 import torch
@@ -49,7 +53,7 @@ from ddnb.data.views import (
     random_views,
     whole_views,
 )
-from .nets import make_net
+from .nets import ConvNet, last_linear, make_net
 
 # %% ../../nbs/train/01_train.ipynb #78f20f9e
 _CHOICES = { # setting of a recipe → what it may be
@@ -508,6 +512,136 @@ def _pretrained(name: str = 'resnet18',         # a classifier of torchvision
                    card['acc@1'] / 100, recipe=dict(weights=str(chosen)), data_facts=dict(name='imagenet-1k'))
 
 Teacher.pretrained = staticmethod(_pretrained)
+
+# %% ../../nbs/train/01_train.ipynb #3773c0b9
+@cache
+def imagenet_ids() -> list:
+    "WordNet ids of ImageNet-1K's classes, sorted: the order of torchvision's"
+    return (resources.files('ddnb.train')/'imagenet_wnids.txt').read_text().split()
+
+def _class_indices(teacher: Teacher, classes: list) -> list:
+    "Where each of these classes stands among the teacher's, by name or, for ImageNet-1K's, by WordNet id"
+    places = {name: i for i, name in enumerate(teacher.classes)}
+    if len(places) == 1000 and teacher.data_facts.get('name') == 'imagenet-1k':
+        places |= {wnid: i for i, wnid in enumerate(imagenet_ids())}
+    strange = [name for name in classes if name not in places]
+    check(not strange, f'the teacher knows no class {strange[0] if strange else ""!r} '
+          f'({len(strange)} of {len(classes)} are strange to it)',
+          f'its classes are {list(teacher.classes[:3])} …; folders of ImageNet-1K go by WordNet ids, n01440764 say')
+    return [places[name] for name in classes]
+
+@patch
+def for_classes(self: Teacher, classes: list) -> Teacher: # names of some of its classes, or their WordNet ids
+    """The same teacher for these classes in this order; the names are those that were given.
+
+    Its accuracy is unknown where some classes are left out. Raises `InputError` for classes that it doesn't know."""
+    classes = [str(name) for name in classes]
+    indices = _class_indices(self, classes)
+    net = copy.deepcopy(self.net)
+    last = last_linear(net)
+    check(last is not None and last.out_features == len(self.classes),
+          f'the last layer of {self.name!r} is no linear one with a row for each class',
+          'use a network that ends in a linear layer')
+    last.weight = nn.Parameter(last.weight[indices].clone())
+    if last.bias is not None: last.bias = nn.Parameter(last.bias[indices].clone())
+    last.out_features = len(classes)
+    reached = self.accuracy if len(classes) == len(self.classes) else math.nan
+    return replace(self, net=net, classes=classes, accuracy=reached)
+
+# %% ../../nbs/train/01_train.ipynb #1324ccc1
+_WRAPPED = ('state_dict', 'model_state_dict', 'model', 'net', 'network', 'teacher')
+_PREFIXES = ('module.', '_orig_mod.', 'model.', 'net.', 'backbone.')
+_OTHER_NAMES = { # how others call the parts of a network: pattern → what it is called here
+    'resnet': ((r'^linear\.', 'fc.'), (r'\.shortcut\.', '.downsample.')),
+    'convnet': ((r'^layers\.conv\.(\d+)\.', r'\1.0.'), (r'^layers\.norm\.(\d+)\.', r'\1.1.'))}
+
+def _read_weights(path) -> dict:
+    "The tensors in a file of weights, by name, without what is wrapped around them"
+    path = Path(path)
+    check(path.is_file(), f'there is no file {str(path)!r}', 'check the path')
+    if path.suffix == '.safetensors': return load_tensors(path)[0]
+    try: # Namespace: the options of a script, which many a checkpoint keeps beside its weights
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            saved = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as e:
+        raise InputError(f'{str(path)!r} can not be read as plain weights ({type(e).__name__})',
+                         'files with other objects in them could run code: ask for a state dict, or save '
+                         'net.state_dict() where you trust the file') from None
+    while isinstance(saved, dict) and not any(map(torch.is_tensor, saved.values())):
+        inner = next((key for key in _WRAPPED if isinstance(saved.get(key), dict)), None)
+        check(inner is not None, f'{str(path)!r} holds {list(saved)[:5]}, none of which are weights',
+              f'save the weights alone, or under one of {list(_WRAPPED)}')
+        saved = saved[inner]
+    check(isinstance(saved, dict), f'{str(path)!r} holds a {type(saved).__name__}, no weights by name',
+          'save net.state_dict()')
+    return {str(name): t for name, t in saved.items() if torch.is_tensor(t)}
+
+def _as_named_here(weights: dict, net: nn.Module) -> dict: # a state dict; the network that it is for
+    "The weights under the names that `net` has for them"
+    own = net.state_dict().keys()
+    for prefix in _PREFIXES:
+        if all(name.startswith(prefix) for name in weights) and not any(name.startswith(prefix) for name in own):
+            weights = {name.removeprefix(prefix): t for name, t in weights.items()}
+    if weights.keys() & own: return {_other_name(name, 'resnet') if name not in own else name: t
+                                     for name, t in weights.items()}
+    if not isinstance(net, ConvNet): return weights
+    def at(place) -> str: return f'{int(place[1]) // 4}.{int(place[1]) % 4}.' # DC counts 4 layers a block in one row
+    def here(name: str) -> str:
+        name = re.sub(r'^features\.(\d+)\.', at, name)
+        return re.sub(r'^classifier\.', f'{len(net) - 1}.', _other_name(name, 'convnet'))
+    return {here(name): t for name, t in weights.items()}
+
+def _other_name(name: str, kind: str) -> str:
+    for pattern, ours in _OTHER_NAMES[kind]: name = re.sub(pattern, ours, name)
+    return name
+
+def _fill(net: nn.Module, weights: dict, path):
+    "Put the weights into the network. `InputError` that names those which do not fit."
+    weights = _as_named_here(weights, net)
+    own = net.state_dict()
+    missing = [name for name in own if name not in weights and not name.endswith('num_batches_tracked')]
+    strange = [name for name in weights if name not in own]
+    sizes = [f'{name} is {tuple(t.shape)} there, {tuple(own[name].shape)} here' for name, t in weights.items()
+             if name in own and t.shape != own[name].shape]
+    lines = [f'{len(names)} {what}: {", ".join(names[:3])}' for what, names in
+             (('missing', missing), ('of another size', sizes), ('without a place', strange)) if names]
+    check(not lines, f'the weights in {str(path)!r} do not fit {type(net).__name__} ({"; ".join(lines)})',
+          "give the network that they were trained in: net='resnet18' ('convnet3-w128-batch', …), "
+          'for as many classes and images of that size')
+    net.load_state_dict(weights, strict=False)
+
+def _from_weights(path,            # a `.pth`, `.pt` or `.safetensors` with a state dict
+                  net='resnet18',  # the network's name, see `make_net`; or a network of your own
+                  real=None,       # the data it was trained on: classes, size, statistics, and the test
+                  classes=None,    # class names in the order of its outputs; None: those of `real`
+                  size=None,       # of its input, pixels along a side; None: that of `real`
+                  channels=None,   # of its input; None: those of `real`, else 3
+                  mean=None,       # channel means it was trained with; None: those of `real`
+                  std=None,        # channel standard deviations; None: those of `real`
+                  device: str = 'cpu') -> Teacher:
+    """A teacher from somebody's weights; with `real`, its accuracy on the test images is measured.
+
+    Raises `InputError` where the file holds no plain weights, and names those that do not fit the network."""
+    train = real.train if real else None
+    classes, size = classes or (real and real.classes), size or (real and real.size)
+    mean, std = mean or (train and train.mean), std or (train and train.std)
+    check(bool(classes and size and mean and std), 'weights know neither classes, size, mean nor std',
+          'give the data they were trained on: Teacher.from_weights(path, net, real=load(…)), or each of the four')
+    channels = channels or (real.channels if real else 3)
+    module = make_net(net, len(classes), channels, size) if isinstance(net, str) else net
+    _fill(module, _read_weights(path), path)
+    name = net if isinstance(net, str) else type(net).__name__
+    teacher = Teacher(module.to(pick_device(device)), name, list(classes), channels, size, tuple(mean), tuple(std),
+                      recipe=dict(weights=Path(path).name))
+    if not real: return teacher
+    check_teacher(teacher, real)
+    reached = accuracy(teacher.net, Examples.of(real.test, teacher.device, teacher.space))
+    if reached < 2 / len(classes):
+        warnings.warn(f'{str(path)!r} is right on {reached:.1%} of the test images, about as often as a guess: '
+                      'are the order of the classes, mean and std those it was trained with?', stacklevel=2)
+    return replace(teacher, accuracy=reached, flips=real.train.flips, data_facts=real.facts)
+
+Teacher.from_weights = staticmethod(_from_weights)
 
 # %% ../../nbs/train/01_train.ipynb #0f8a06ed
 def read_teacher(place: str) -> Teacher: # 'runs/teacher', 'torchvision:resnet18'

@@ -1,4 +1,6 @@
 "The training loop and teachers: what is refused, and a step that never waits for the host"
+import argparse
+import re
 from dataclasses import replace
 
 import pytest
@@ -16,6 +18,7 @@ from ddnb.train.train import (
     Teacher,
     batch_slices,
     hard_loss,
+    imagenet_ids,
     make_optimiser,
     plan_epoch,
     read_teacher,
@@ -136,3 +139,101 @@ def test_smoothed_labels_are_torch_s():
     y = torch.arange(6)
     expected = torch.nn.functional.cross_entropy(z, y, label_smoothing=.2)
     assert torch.equal(hard_loss(z, y, None, .2), expected)
+
+
+# ---- weights of others
+
+def keys_of_two_writings(state):
+    "A ResNet's weights as the other usual code calls them"
+    return {re.sub('^fc', 'linear', name).replace('.downsample.', '.shortcut.'): t for name, t in state.items()}
+
+
+def dc_keys(state, at='features'):
+    "A ConvNet's weights as DC's code calls them, or RDED's"
+    def there(name):
+        block, layer, rest = re.fullmatch(r'(\d+)\.(?:(\d)\.)?(\w+)', name).groups()
+        if layer is None: return f'classifier.{rest}'
+        return f'features.{4 * int(block) + int(layer)}.{rest}' if at == 'features' else \
+            f'layers.{("conv", "norm")[int(layer)]}.{block}.{rest}'
+    return {there(name): t for name, t in state.items()}
+
+
+WRITINGS = {
+    'plain': lambda state: state,
+    'model and options': lambda state: dict(model=state, args=argparse.Namespace(lr=.1), epoch=50),
+    'several GPUs': lambda state: dict(state_dict={f'module.{k}': t for k, t in state.items()}, acc=78.7),
+    'compiled and nested': lambda state: dict(net=dict(state_dict={f'_orig_mod.module.{k}': t
+                                                                  for k, t in state.items()})),
+    'the other ResNet': keys_of_two_writings,
+}
+
+
+@pytest.mark.parametrize('writing', WRITINGS)
+def test_weights_of_others_become_a_teacher(writing, real, tmp_path):
+    net = make_net('resnet10-w4', 10, 1, 16, seed=3)
+    torch.save(WRITINGS[writing](net.state_dict()), tmp_path/'a.pth')
+    teacher = Teacher.from_weights(tmp_path/'a.pth', 'resnet10-w4', classes=real.classes, size=16, channels=1,
+                                   mean=real.train.mean, std=real.train.std)
+    x = real.test.images[:3]
+    assert torch.equal(teacher.logits(x), replace(teacher, net=net).logits(x))
+    assert teacher.recipe == dict(weights='a.pth')
+
+
+@pytest.mark.parametrize('at', ['features', 'layers'])
+def test_dc_s_and_rded_s_convnets_are_read(at, teacher, real, tmp_path):
+    torch.save(dc_keys(teacher.net.state_dict(), at), tmp_path/'a.pt')
+    again = Teacher.from_weights(tmp_path/'a.pt', teacher.name, real)
+    assert again.identity == teacher.identity
+    assert again.accuracy == teacher.accuracy, 'it is measured'
+    assert again.data_facts == real.facts and again.flips == real.train.flips
+    assert Teacher.load(again.save(tmp_path/'t')).identity == teacher.identity
+
+
+@pytest.mark.parametrize('net, message', [
+    ('convnet2-w4-batch', r'of another size: 0.0.weight is \(8, 1, 3, 3\) there, \(4, 1, 3, 3\) here'),
+    ('convnet3-w8-batch', 'missing: 2.0.weight'),
+    ('convnet1-w8-batch', 'without a place: 1.0.weight'),
+])
+def test_weights_that_do_not_fit_are_named(net, message, teacher, real, tmp_path):
+    torch.save(teacher.net.state_dict(), tmp_path/'a.pth')
+    with pytest.raises(InputError, match=message): Teacher.from_weights(tmp_path/'a.pth', net, real)
+
+
+def test_files_without_plain_weights_are_refused(teacher, real, tmp_path):
+    def read(saved):
+        torch.save(saved, tmp_path/'a.pth')
+        return Teacher.from_weights(tmp_path/'a.pth', teacher.name, real)
+    with pytest.raises(InputError, match='plain weights'): read(teacher.net)
+    with pytest.raises(InputError, match="holds \\['epoch'\\]"): read(dict(epoch=3))
+    with pytest.raises(InputError, match='holds a list'): read([1, 2])
+    with pytest.raises(InputError, match='no file'): Teacher.from_weights(tmp_path/'b.pth', teacher.name, real)
+    torch.save(teacher.net.state_dict(), tmp_path/'a.pth')
+    with pytest.raises(InputError, match='neither classes'): Teacher.from_weights(tmp_path/'a.pth', teacher.name)
+
+
+def test_weights_that_only_guess_are_told(real, tmp_path):
+    net = make_net('convnet2-w8-batch', 10, 1, 16)
+    with torch.no_grad(): net[-1].bias[3] = 1e6
+    torch.save(net.state_dict(), tmp_path/'a.pth')
+    with pytest.warns(UserWarning, match='about as often as a guess'):
+        Teacher.from_weights(tmp_path/'a.pth', 'convnet2-w8-batch', real)
+
+
+# ---- classes by name
+
+def test_a_teacher_answers_for_some_of_its_classes(teacher, real):
+    some = teacher.for_classes(['three', 'one'])
+    x = real.test.images[:4]
+    assert torch.allclose(some.logits(x), teacher.logits(x)[:, [3, 1]], atol=1e-5)
+    assert some.classes == ['three', 'one'] and some.accuracy != some.accuracy
+    assert teacher.for_classes(real.classes[::-1]).accuracy == teacher.accuracy
+    with pytest.raises(InputError, match="no class 'eleven'"): teacher.for_classes(['one', 'eleven'])
+    with pytest.raises(InputError, match="no class 'n01440764'"): teacher.for_classes(['n01440764'])
+
+
+def test_imagenet_s_folders_are_torchvision_s_classes():
+    from torchvision.datasets import Imagenette
+    from torchvision.models import ResNet18_Weights
+    words, ids = ResNet18_Weights.IMAGENET1K_V1.meta['categories'], imagenet_ids()
+    assert ids == sorted(set(ids)) and len(ids) == len(words) == 1000
+    for wnid, names in Imagenette._WNID_TO_CLASS.items(): assert words[ids.index(wnid)] == names[0]
