@@ -1069,6 +1069,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'ddnb.train.train._load_teacher': ('train/train.html#_load_teacher', 'ddnb/train/train.py'),
                                   'ddnb.train.train._other_name': ('train/train.html#_other_name', 'ddnb/train/train.py'),
                                   'ddnb.train.train._plan_views': ('train/train.html#_plan_views', 'ddnb/train/train.py'),
+                                  'ddnb.train.train._prefix_of_all': ('train/train.html#_prefix_of_all', 'ddnb/train/train.py'),
                                   'ddnb.train.train._pretrained': ('train/train.html#_pretrained', 'ddnb/train/train.py'),
                                   'ddnb.train.train._read_weights': ('train/train.html#_read_weights', 'ddnb/train/train.py'),
                                   'ddnb.train.train.accuracy': ('train/train.html#accuracy', 'ddnb/train/train.py'),

@@ -579,9 +579,7 @@ def _read_weights(path) -> dict:
 def _as_named_here(weights: dict, net: nn.Module) -> dict: # a state dict; the network that it is for
     "The weights under the names that `net` has for them"
     own = net.state_dict().keys()
-    for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in weights) and not any(name.startswith(prefix) for name in own):
-            weights = {name.removeprefix(prefix): t for name, t in weights.items()}
+    while prefix := _prefix_of_all(weights, own): weights = {k.removeprefix(prefix): t for k, t in weights.items()}
     if weights.keys() & own: return {_other_name(name, 'resnet') if name not in own else name: t
                                      for name, t in weights.items()}
     if not isinstance(net, ConvNet): return weights
@@ -590,6 +588,12 @@ def _as_named_here(weights: dict, net: nn.Module) -> dict: # a state dict; the n
         name = re.sub(r'^features\.(\d+)\.', at, name)
         return re.sub(r'^classifier\.', f'{len(net) - 1}.', _other_name(name, 'convnet'))
     return {here(name): t for name, t in weights.items()}
+
+def _prefix_of_all(names, own) -> str: # the file's names, those of the network
+    "What stands before all names of the file and none of the network's, or ''"
+    for prefix in _PREFIXES:
+        if all(n.startswith(prefix) for n in names) and not any(n.startswith(prefix) for n in own): return prefix
+    return ''
 
 def _other_name(name: str, kind: str) -> str:
     for pattern, ours in _OTHER_NAMES[kind]: name = re.sub(pattern, ours, name)
