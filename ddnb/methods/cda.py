@@ -152,7 +152,7 @@ class CDA(Method):
     seed: int = 0                  # of noise and views
 
     presets = {
-        'digits': dict(ipc=10, steps=400, lr=.03, bn_weight=1., jitter=1, flip=False),
+        'digits': dict(ipc=10, steps=400, lr=.1, bn_weight=.03, jitter=0, flip=False),
         'cifar10': dict(steps=1000, lr=.25, bn_weight=.01, jitter=4),
         'cifar100': dict(steps=1000, lr=.25, bn_weight=.01, jitter=4),
         'tiny-imagenet': dict(ipc=50, steps=4000, lr=.4, bn_weight=.05, jitter=4),

@@ -275,7 +275,9 @@ def own_noise(net: nn.Module, *what): # a network; what its noise is for
         yield
 
 # %% ../../nbs/train/01_train.ipynb #bf1c5a10
-def show(data: Examples, batch: Batch) -> Tensor:
+def show(data: Examples, # what a student learns from
+         batch: Batch    # which of it, and how, in one step
+         ) -> Tensor:
     "The images of a batch as a student, and the teacher beside it, see them in [0, 1], before siamese augmentation"
     x = apply_views(to_unit(data.images[batch.indices]), batch.views)
     if batch.holes is not None: x = apply_holes(x, batch.holes)
