@@ -202,7 +202,7 @@ def _decode(pairs: list, size, what: str, short=None) -> tuple: # (path, label) 
     return images, torch.tensor([label for _, label in pairs])
 
 # %% ../../nbs/data/01_load.ipynb #04c4e111
-TINY_STATS = dict(mean=(.4802, .4481, .3975), std=(.2302, .2265, .2262)) # of the published recipes
+TINY_STATS = dict(mean=(.4802, .4481, .3975), std=(.2302, .2265, .2262)) # of SRe2L's, CDA's and CCFS's recipes
 
 def _first_words(folder, ids) -> list:
     "The first English word of each WordNet id, with the id where two classes share a word"
