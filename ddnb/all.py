@@ -25,7 +25,7 @@ from .methods.matching import DC, DM, DSA, IDC, Base
 from .methods.pdd import PDD
 from .methods.select import SELECTIONS, select
 from .methods.shards import gather, orders, run_shards, shards, work
-from .methods.trajectory import MTT, Experts
+from .methods.trajectory import MTT, Experts, TrainExperts, read_buffers, train_experts
 from ddnb.train.evaluate import (
     PROTOCOLS,
     Protocol,
@@ -38,6 +38,7 @@ from ddnb.train.evaluate import (
     random_real,
 )
 from .train.incremental import class_incremental
+from .train.judge import Judge
 from .train.nets import make_net
 from .train.relabel import StoredLabels, label_bytes, relabel
 from .train.train import SQUEEZE, Recipe, Squeeze, Teacher, squeeze

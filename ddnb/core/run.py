@@ -211,6 +211,7 @@ class Run:
         self._preview_sizes = None            # file → bytes of the preview sheets, once one is written
         self._name = ''                       # of the method's class, where this object started it
         self._kept_step = None                # of the checkpoint that it began from
+        self._watch = None                    # adds scalars to some events, see `Method.start`
         self._recorded, self._previewed, self._saved, self._told = 0., 0., 0., 0. # when each was done last
 
     def __repr__(self):
@@ -457,7 +458,9 @@ def _loop(self: Run, stream):
             check_event(event)
             if first: self._check_first(event)
             first = False
-            self._record(event, must=event.part or event.step == event.total)
+            more = self._watch(event, self.memory) if self._watch else {}
+            event.scalars = {**event.scalars, **more}
+            self._record(event, must=event.part or event.step == event.total or bool(more))
             if self.state == 'pausing': self._rest(event)
             if self.state == 'stopping': return self._leave(event, stream)
             if event.part or time.monotonic() - self._saved > self.checkpoint_every: self._checkpoint(event)
@@ -568,9 +571,10 @@ def _read_status(folder: Path) -> dict:
     return status
 
 # %% ../../nbs/core/02_run.ipynb #6df16d63
-def start_run(method, inputs: dict, folder=None) -> Run: # method; name → input; run folder, or None for a new one
+def start_run(method, inputs: dict, folder=None, watch=None) -> Run: # see `Method.start`; name → input
     "Start a method in a thread, or carry on the same run if `folder` holds it. Returns at once."
     _check_declared(method)
+    check(watch is None or callable(watch), f'watch={watch!r:.60} can not be called', 'watch=Judge(every=100), say')
     run = Run(folder or _fresh_folder(type(method).__name__))
     config = json.loads(json.dumps(to_config(method)))
     before = _run_in(run, config)
@@ -578,10 +582,10 @@ def start_run(method, inputs: dict, folder=None) -> Run: # method; name → inpu
     try:
         place = run.folder/'inputs' if before else scratch_path(run.folder/'inputs')
         kept = {name: _keep(value, place/name, name) for name, value in inputs.items()}
-        about = json.loads(json.dumps(dict(method=config, versions=versions(), inputs=kept)))
+        about = json.loads(json.dumps(dict(method=config, versions=versions(), inputs=kept, **_kept_watch(watch))))
         if before: _check_same_inputs(run.folder, about['inputs'], before['inputs'])
         else: _write_new(run.folder, about, place)
-        return _launch(run, method, inputs)
+        return _launch(run, method, inputs, watch or _watch_of(before))
     except BaseException:
         if not before: shutil.rmtree(place, ignore_errors=True)
         run._release()
@@ -643,7 +647,17 @@ def _fresh_folder(name: str) -> Path:
     return next(base/n for n in names if not (base/n).exists())
 
 # %% ../../nbs/core/02_run.ipynb #0196d571
-def _launch(run: Run, method, inputs: dict) -> Run:
+def _kept_watch(watch) -> dict:
+    "What `run.json` says of a `watch`: nothing of one that could not be made again"
+    try: find_class(class_path(watch))
+    except InputError: return {}
+    return dict(watch=to_config(watch))
+
+def _watch_of(about: dict):
+    "The `watch` that `run.json` names, or None"
+    return from_config(about['watch']) if 'watch' in about else None
+
+def _launch(run: Run, method, inputs: dict, watch=None) -> Run:
     "Let a thread carry the run on from its last checkpoint. A finished run is opened as it is."
     if (run.folder/'result').exists() and run.about.get('result'):
         run._release()
@@ -652,6 +666,7 @@ def _launch(run: Run, method, inputs: dict) -> Run:
     stream = method.stream(*inputs.values(), run.memory)
     check(inspect.isgenerator(stream), f'{type(method).__name__}.stream gives no generator',
           'yield an Event a step, and return the result')
+    if watch: run._watch = lambda event, state: watch(event, method, inputs, state)
     run._name = type(method).__name__
     run._saved = time.monotonic()
     run._become('running')
@@ -781,7 +796,7 @@ def resume(folder) -> Run:
               'put back what it said, or start a new run')
         inputs = {name: _recall(facts, run.folder, name) for name, facts in kept.items()}
         method.check(**inputs)
-        return _launch(run, method, inputs)
+        return _launch(run, method, inputs, _watch_of(run.about))
     except BaseException:
         run._release()
         raise
@@ -828,10 +843,13 @@ class Method:
         "Is this input used, with the method's settings? One that isn't is not kept, and need not be there."
         return True
 
-    def start(self, *inputs, folder=None, **named) -> Run: # inputs by place or by name
-        "Start a run and return it at once; `run.result()` waits for what it makes. `folder=None` makes a new one."
+    def start(self, *inputs, folder=None, watch=None, **named) -> Run: # inputs by place or by name
+        """Start a run and return it at once; `run.result()` waits for what it makes. `folder=None` makes a new one.
+
+        `watch(event, method, inputs, state)` is called after each step, with the inputs by name, and gives further
+        scalars of the event: see `Judge`."""
         given = self._checked(inputs, named)
-        return start_run(self, given, folder)
+        return start_run(self, given, folder, watch)
 
     def _checked(self, inputs, named) -> dict:
         "Name → input, checked; those left out are None"

@@ -28,6 +28,7 @@ class RealData:
     test: ImageSet  # the test split, with the training split's statistics
     name: str       # 'digits', 'cifar10', …, or the folder's name
     origin: dict    # the arguments of the `load` call that gives it again
+    fitted_on: ImageSet | None = None # where `train` is a part: the training images that spaces are fitted on
 
     def __repr__(self):
         shape = f'{self.channels}×{self.size}×{self.size}'

@@ -16,13 +16,14 @@ from ..core.config import differences, known
 from ..core.run import Event, Method
 from ..data.images import DistilledSet, check_classes
 from ..data.load import RealData
-from ..data.views import open_mosaics
-from .matching import Base, Stage, StageImages, mapped, seed_for, staged_set, state_to
+from .matching import IDC, LEARNING, Base, Stage, StageImages, mapped, seed_for, staged_set, state_to
 from .trajectory import MTT, part_costs
 from ..train.ensemble import train_ensemble
 from ..train.train import Examples, Recipe, batch_slices
 
 # %% ../../nbs/methods/13_pdd.ipynb #7f6839d1
+_RELEASED_IDC = dict(pool=0, transition_epochs=200) # a new network for each use, 200 epochs on each set
+
 @known('method')
 @dataclass(frozen=True)
 class PDD(Method):
@@ -34,12 +35,14 @@ class PDD(Method):
     transition: bool = True        # networks to start from have learned the earlier images
     pool: int = 20                 # such networks, kept for a stage of DC, DSA, IDC or DM; 0: a new one whenever needed
     transition_epochs: int = 1000  # epochs on the images so far, from one stage to the next
+    step_size_lrs: tuple = ()      # learning rate of MTT's step size by stage, the last for all after; (): the base's
     discard: int = 0               # Δ: stage i sees the real images forgotten (i − 1)·Δ … i·Δ − 1 times; 0: it sees all
     device: str = 'auto'           # 'auto', 'cpu' or 'cuda'
     seed: int = 0                  # of everything; the base's own is not used
 
-    presets = { # §5.1 and the released commands, with P = 5
+    presets = { # §5.1 and the released commands, with P = 5; the name says how many images of a class there are in all
         'digits': dict(base=MTT.preset('digits', steps=40), stages=3, ipc=1, transition_epochs=60),
+        'cifar10-ipc5': dict(base=MTT.preset('cifar10-ipc1'), ipc=1, step_size_lrs=(1e-7, 1e-5)),
         'cifar10-ipc10': dict(base=MTT(student_steps=50, max_start=5, step_size_lr=1e-7, batch=20, space='zca')),
         'cifar10-ipc50': dict(base=MTT(batch=100, space='zca'), ipc=10),
         'cifar100-ipc10': dict(base=MTT(student_steps=20, expert_epochs=3, max_start=20, batch=200, space='zca')),
@@ -47,7 +50,11 @@ class PDD(Method):
         'tiny-imagenet-ipc10': dict(base=MTT(net='convnet4', lr=1e4, step_size_lr=1e-4, student_steps=20, max_start=20,
                                              batch=64)),
         'tiny-imagenet-ipc50': dict(base=MTT(net='convnet4', lr=1e4, step_size_lr=1e-4, student_steps=20, max_start=20,
-                                             batch=64), ipc=10)}
+                                             batch=64), ipc=10),
+        'cifar10-idc-ipc10': dict(base=IDC(), **_RELEASED_IDC),
+        'cifar10-idc-ipc50': dict(base=IDC(), ipc=10, **_RELEASED_IDC),
+        'cifar100-idc-ipc10': dict(base=IDC(), **_RELEASED_IDC),
+        'cifar100-idc-ipc50': dict(base=IDC(steps=1000), ipc=10, **_RELEASED_IDC)}
 
     def __post_init__(self):
         super().__post_init__()
@@ -59,6 +66,9 @@ class PDD(Method):
         check(self.discard >= 0, f'discard={self.discard}', 'give an increment of 1 or more, or 0 to show all images')
         one_for_all = type(self.ipc) is int
         one_each = isinstance(self.ipc, (tuple, list)) and len(self.ipc) == self.stages
+        rates_fit = all(isinstance(lr, (int, float)) and lr >= 0 for lr in self.step_size_lrs)
+        check(rates_fit and (self.base.learns_rate or not self.step_size_lrs), f'step_size_lrs={self.step_size_lrs!r}',
+              'give numbers of 0 or more, and a base that learns its step size: MTT')
         whole = (one_for_all or one_each) and all(type(n) is int and n >= 1 for n in self.stage_ipc)
         check(whole, f'ipc={self.ipc!r} for {self.stages} stages', 'give a whole number, or one for each stage')
 
@@ -67,19 +77,13 @@ class PDD(Method):
         "New images per class in each stage"
         return (self.ipc,) * self.stages if isinstance(self.ipc, int) else tuple(self.ipc)
 
-    @property
-    def networks(self) -> int:
-        "Networks that learn the images on the way from stage to stage"
-        networks, _ = self.base.networks(self.pool)
-        return networks
-
     def check(self, real, experts=None, earlier=None, forgetting=None):
         """Refuse what the base refuses of `real` and `experts`, an `earlier` set and `forgetting` counts of other data,
         and stages that would be left without images"""
-        self._check_base(real, experts)
+        self._check_base(real, experts, earlier)
         if earlier is not None: self._check_earlier(real, earlier)
         self._check_forgetting(real, forgetting)
-        if self.discard: StagePlan(self, real, experts, earlier, forgetting).check_parts()
+        if self.discard: StagePlan(self, real, None, earlier, forgetting).check_parts()
 
 # %% ../../nbs/methods/13_pdd.ipynb #94688552
 @patch
@@ -132,6 +136,7 @@ class StagePlan:
         self.real = real
         self.experts = experts
         self.forgetting = forgetting
+        self.earlier = earlier
         self.before = stages_of(earlier)
         self.ipc = [stage.images.shape[1] for stage in self.before] + list(pdd.stage_ipc)
         self.first = len(self.before)
@@ -139,7 +144,27 @@ class StagePlan:
 
     def base(self, i: int) -> Base:
         "The base as stage `i` has it"
-        return replace(self.pdd.base, ipc=self.ipc[i], seed=self.pdd.seed, device=self.pdd.device)
+        settings = dict(ipc=self.ipc[i], seed=self.pdd.seed, device=self.pdd.device)
+        lrs = self.pdd.step_size_lrs
+        if lrs: settings['step_size_lr'] = float(lrs[min(i, len(lrs) - 1)])
+        if self.experts is not None: settings['experts'] = len(self.experts)
+        return replace(self.pdd.base, **settings)
+
+    @property
+    def networks(self) -> int:
+        "Networks that learn the images on the way from stage to stage"
+        networks, _ = self.base(0).networks(self.pdd.pool)
+        return networks
+
+    @property
+    def last_epoch(self) -> int:
+        "Epochs of the experts that all stages share: without transition each starts a window later than the one before"
+        base = self.pdd.base
+        return 0 if self.pdd.transition else (self.last - 1) * base.window + base.trajectory_epochs
+
+    def leads(self, i: int) -> bool:
+        "Is each network of stage `i` led anew through the images so far?"
+        return i > 0 and self.pdd.transition and not self.networks
 
     def has_experts(self, i: int) -> bool:
         "Are the experts of stage `i` there when it begins?"
@@ -151,9 +176,12 @@ class StagePlan:
         "Stage `i`, without the images and the networks of the stages before it; big parts go to `pieces`"
         base = self.base(i)
         own = i == 0 or self.pdd.transition
+        led = self.leads(i) and base.leads
         return base.prepare(self.part(i), f'stage-{i + 1}', pieces=pieces, trained=self.has_experts(i),
-                            experts=self.experts if i == 0 or not self.pdd.transition else None,
-                            origin=None if own else base.prepare(self.real, 'stage-1', pieces=pieces))
+                            experts=self.experts if own is False or i == 0 else None,
+                            origin=None if own else base.prepare(self.real, 'stage-1', pieces=pieces),
+                            first_epoch=0 if self.pdd.transition else i * base.window, last_epoch=self.last_epoch,
+                            lead_steps=sum(map(self.union_steps, range(1, i + 1))) if led else 0)
 
 # %% ../../nbs/methods/13_pdd.ipynb #b0f1f806
 def stages_of(earlier: DistilledSet | None) -> list: # a set that PDD or a base made, or None
@@ -164,7 +192,7 @@ def stages_of(earlier: DistilledSet | None) -> list: # a set that PDD or a base 
     for i in range(int(earlier.stage.max()) + 1):
         part = earlier.take((earlier.stage == i).nonzero().flatten())
         part = part.take(part.labels.argsort(stable=True))
-        images = part.images.unflatten(0, (len(part.classes), -1))
+        images = part.as_learned.unflatten(0, (len(part.classes), -1))
         stages.append(StageImages(images, rates[i] if i < len(rates) else None, part.soft_labels))
     return stages
 
@@ -189,13 +217,17 @@ def part(self: StagePlan, i: int) -> RealData:
     "The real images of stage `i`"
     if not self.pdd.discard: return self.real
     stages = partition(self.forgetting.scores, self.pdd.discard, self.last)
-    return replace(self.real, train=self.real.train.take((stages == i).nonzero().flatten()))
+    train = self.real.train.take((stages == i).nonzero().flatten())
+    return replace(self.real, train=train, fitted_on=self.real.fitted_on or self.real.train)
 
 @patch
 def shares(self: StagePlan) -> dict:
-    "What the result remembers of the parts: the share of the real images that each stage keeps"
-    if not self.pdd.discard: return {}
-    return dict(kept_share=[len(self.part(i).train) / len(self.real.train) for i in range(self.last)])
+    "What the result remembers of the parts: the share of the real images that each stage keeps, or has kept before"
+    before = self.earlier.provenance.get('kept_share') if self.earlier is not None else None
+    if not self.pdd.discard and before is None: return {}
+    before = before or [1.] * self.first
+    return dict(kept_share=[*before, *(len(self.part(i).train) / len(self.real.train)
+                                       for i in range(self.first, self.last))])
 
 # %% ../../nbs/methods/13_pdd.ipynb #877dcffb
 @patch
@@ -206,7 +238,7 @@ def recipe(self: StagePlan, rate: float | None = None) -> Recipe:
 @patch
 def unions(self: StagePlan, i: int) -> list:
     "The unions that networks learn before stage `i`, one after the other"
-    if i == 0 or not self.pdd.transition or not self.pdd.networks: return []
+    if i == 0 or not self.pdd.transition or not self.networks: return []
     return [i] if i > self.first else list(range(1, i + 1))
 
 @patch
@@ -246,7 +278,7 @@ def _transition(self: PDD, plan: StagePlan, i: int, stage: Stage, state: dict):
     for j in unions:
         if j > ready:
             for step in self._learn_union(plan, j, stage, state):
-                yield Event(done + step, total, note=f'{self.networks} networks learn the images so far')
+                yield Event(done + step, total, note=f'{plan.networks} networks learn the images so far')
         done += plan.union_steps(j)
 
 @patch
@@ -257,17 +289,20 @@ def _learn_union(self: PDD, plan: StagePlan, j: int, stage: Stage, state: dict):
     nets = state_to(state['transition'], stage.device)
     examples = _union_examples(pieces, j, stage, self.base)
     recipe = plan.recipe(state['rates'][f'{j}'])
-    for step, _ in train_ensemble(stage.model, examples, recipe, nets, (self.seed, 'transition', j)): yield step
+    seed = self.seed, 'transition', j
+    for step, _ in train_ensemble(stage.model, examples, recipe, nets, seed, together=self.base.together): yield step
     pieces[f'stage-{j}-networks'] = nets['theta']
     pieces.pop(f'stage-{j - 1}-networks', None)
     del state['transition']
 
 @patch
 def _networks_before(self: PDD, plan: StagePlan, j: int, pieces: dict) -> Tensor:
-    "Networks that have learned union j − 1, (K, P); fresh ones before the first"
+    """Networks that have learned union j − 1, (K, P). Before the first they are those from which its experts set out:
+    fresh ones, or the beginnings of the experts that were given."""
     if j > 1: return pieces[f'stage-{j - 1}-networks'].clone()
+    if plan.experts is not None: return plan.experts.trajectories[:, 0].clone()
     first = plan.stage(0, {})
-    return torch.stack([first.network(k) for k in range(self.networks)])
+    return torch.stack([first.network(k) for k in range(plan.networks)])
 
 # %% ../../nbs/methods/13_pdd.ipynb #5dd15bea
 def _union(pieces: dict, j: int, stage: Stage) -> Tensor:
@@ -275,32 +310,44 @@ def _union(pieces: dict, j: int, stage: Stage) -> Tensor:
     def into(x): return stage.space.into(x.to(stage.device).flatten(0, 1)).unflatten(0, (stage.classes, -1))
     return torch.cat([into(pieces[f'stage-{k + 1}']) for k in range(j)], 1)
 
+def _union_labels(pieces: dict, j: int, stage: Stage) -> Tensor | None:
+    "The soft labels of the first j stages, (classes, n, classes), or None"
+    names = [f'stage-{k + 1}-labels' for k in range(j)]
+    if not all(name in pieces for name in names): return None
+    return torch.cat([pieces[name].to(stage.device).unflatten(0, (stage.classes, -1)) for name in names], 1)
+
 def _union_examples(pieces: dict, j: int, stage: Stage, base: Base) -> Examples:
-    "The first j stages as training examples, mosaics opened"
-    z = _union(pieces, j, stage)
-    if base.mosaic > 1: z = open_mosaics(z.flatten(0, 1), base.mosaic).unflatten(0, (stage.classes, -1))
-    return stage.examples(z)
+    "The first j stages as training examples, mosaics opened, with their soft labels if they have some"
+    return stage.examples(_union(pieces, j, stage), _union_labels(pieces, j, stage), base.mosaic)
 
 # %% ../../nbs/methods/13_pdd.ipynb #4a85b8b4
 @patch
 def _starts(self: PDD, plan: StagePlan, i: int, stage: Stage, state: dict):
-    "k → the k-th network that stage i starts from, or None for the base's own"
+    "k → the k-th network that stage i starts from, or None for the base's own, and for those that are led there"
     if i == 0 or not self.transition: return None
-    if not self.networks: return lambda k: self._led(plan, i, k, stage, state)
+    if not plan.networks: return None
     thetas = state['pieces'][f'stage-{i}-networks'].to(stage.device)
     return lambda k: thetas[k % len(thetas)]
 
 @patch
-def _led(self: PDD, plan: StagePlan, i: int, k: int, stage: Stage, state: dict) -> Tensor:
-    "A new network, through one union after the other, (P,)"
-    theta = stage.model.fresh([seed_for('network', self.seed, i, k)])
-    for j in range(1, i + 1):
-        nets = dict(theta=theta)
-        examples = _union_examples(state['pieces'], j, stage, self.base)
-        recipe = plan.recipe(state['rates'][f'{j}'])
-        for _ in train_ensemble(stage.model, examples, recipe, nets, (self.seed, 'lead', i, k, j)): pass
-        theta = nets['theta']
-    return theta[0]
+def _lead(self: PDD, plan: StagePlan, i: int, stage: Stage, state: dict):
+    "(k, the base's state) → steps of a new network through one union after the other; it returns its parameters (P,)"
+    unions = [_union_examples(state['pieces'], j, stage, self.base) for j in range(1, i + 1)]
+    def lead(k: int, own: dict):
+        if 'leading' not in own:
+            fresh = stage.model.fresh([seed_for('network', self.seed, i, k)])
+            own['leading'] = dict(union=1, nets=dict(theta=fresh))
+        leading = state_to(own['leading'], stage.device)
+        for j in range(leading['union'], i + 1):
+            recipe = plan.recipe(state['rates'][f'{j}'])
+            before = sum(map(plan.union_steps, range(1, j)))
+            seed = self.seed, 'lead', i, k, j
+            steps = train_ensemble(stage.model, unions[j - 1], recipe, leading['nets'], seed)
+            for done, _ in steps: yield before + done
+            if j < i: leading.update(union=j + 1, nets=dict(theta=leading['nets']['theta']))
+        del own['leading']
+        return leading['nets']['theta'][0]
+    return lead
 
 # %% ../../nbs/methods/13_pdd.ipynb #7b31d585
 @patch
@@ -317,15 +364,18 @@ def _one_stage(self: PDD, plan: StagePlan, i: int, state: dict):
                                                 scalars=dict(e.scalars, stage=i + 1),
                                                 note=f'{here}: {e.note}' if e.note else here))
     yield from shifted(self._transition(plan, i, stage, state), begin)
-    if self.conditioning and i: stage.old = _union(pieces, i, stage)
+    if self.conditioning and i:
+        stage.old = _union(pieces, i, stage)
+        stage.old_labels = _union_labels(pieces, i, stage)
     stage.start = self._starts(plan, i, stage, state)
+    if plan.leads(i): stage.lead = self._lead(plan, i, stage, state)
     events = plan.base(i).learn(stage, state.setdefault('stage', {}))
     learned = yield from shifted(events, begin + plan.transition_events(i))
     _store(state, i, learned)
     del state['stage']
     if self.transition: _forget_experts(pieces, i)
-    yield Event(end, total, dict(stage=i + 1), lambda: learned.images.flatten(0, 1), f'{here} is there', stage.labels,
-                part=True)
+    yield Event(end, total, dict(stage=i + 1), lambda: learned.images.flatten(0, 1).clamp(0, 1), f'{here} is there',
+                stage.labels, part=True)
 
 def _forget_experts(pieces: dict, i: int):
     "With transition each stage has experts of its own, which the next ones don't need"
@@ -334,14 +384,17 @@ def _forget_experts(pieces: dict, i: int):
 
 # %% ../../nbs/methods/13_pdd.ipynb #aa420470
 @patch
-def _check_base(self: PDD, real, experts):
-    "What the base itself refuses"
+def _check_base(self: PDD, real, experts, earlier):
+    "What the base itself refuses, and experts that end before the last stage's window"
     inputs = dict(real=real, experts=experts)
     names = self.base.inputs()
     check(experts is None or 'experts' in names, f'{type(self.base).__name__} uses no experts', 'leave experts out')
     for n in sorted(set(self.stage_ipc)):
         base = replace(self.base, ipc=n, device=self.device)
         base.check(**{name: inputs[name] for name in names})
+    if experts is None or self.transition: return
+    last = StagePlan(self, real, experts, earlier if isinstance(earlier, DistilledSet) else None).last_epoch
+    self.base.check_experts(real, experts, last)
 
 @patch
 def _check_forgetting(self: PDD, real, forgetting):
@@ -362,7 +415,7 @@ def _check_forgetting(self: PDD, real, forgetting):
 def check_parts(self: StagePlan):
     "Raise `InputError` unless the real images of each stage are enough to begin with"
     for i in range(self.first, self.last):
-        need = self.ipc[i] * self.pdd.base.mosaic**2
+        need = self.pdd.base.first_reals(self.ipc[i])
         counts = torch.bincount(self.part(i).train.labels.cpu(), minlength=len(self.real.classes)).tolist()
         for name, n in zip(self.real.classes, counts):
             check(n >= need, f'with discard={self.pdd.discard} stage {i + 1} is left with {n} images of class {name!r}',
@@ -377,7 +430,8 @@ def _check_earlier(self: PDD, real, earlier):
     check_classes(earlier.classes, real.classes, 'the earlier set', 'the real data')
     check(not (earlier.source == 'real').any(), 'the earlier set holds real images',
           'give a set that PDD or a base made')
-    check((earlier.soft_labels is not None) == self.base.soft, 'the earlier set and this base differ in soft labels',
+    labelled = earlier.soft_labels is not None
+    check(labelled == self.base.labelled, 'the earlier set and this base differ in soft labels',
           'give both, or neither')
     shape = real.train.images.shape[1:]
     counts = stage_counts(earlier)
@@ -394,8 +448,8 @@ def _check_training(self: PDD, earlier: DistilledSet, stages: int):
     check(not lines, f'the earlier stages were made by another base ({"; ".join(lines)})',
           'use the base that made them')
     rates = earlier.training.rates
-    expected = stages if self.base.learns_rate else 0
-    right = len(rates) == expected and all(rate > 0 for rate in rates)
+    enough = len(rates) >= stages if self.base.learns_rate else not rates   # by number: there may be more
+    right = enough and all(rate is not None and rate > 0 for rate in rates[:stages])
     check(right, f'the earlier set names {len(rates)} step sizes for {stages} stages', 'use the base that made them')
 
 # %% ../../nbs/methods/13_pdd.ipynb #8cb5c9e0
@@ -408,19 +462,18 @@ def dry_run(self: PDD, *inputs, steps: int = 2, **named) -> dict: # steps of eac
     middle = (plan.first + plan.last) // 2
     stage = plan.stage(middle, {})
     if self.conditioning and middle: stage.old = _stand_ins(plan, middle, stage)
-    samples = {_TRANSITION: self._transition_steps(plan, stage)} | plan.base(middle).samples(stage)
+    samples = {LEARNING: self._transition_steps(plan, stage)} | plan.base(middle).samples(stage)
     cost = part_costs(_counts(plan), samples, steps)
     events = plan.begins()[-1]
-    networks, vectors = self.base.networks(self.pool)
+    networks, vectors = plan.base(0).networks(self.pool)
+    vectors = max(vectors, plan.last_epoch + 1)
     return cost | dict(steps=events, seconds_per_step=cost['seconds'] / events,
                        trajectory_bytes=4 * networks * vectors * stage.model.length)
-
-_TRANSITION = 'learning the earlier images'
 
 def _counts(plan: StagePlan) -> dict:
     "Steps of each part, in all stages"
     stages = range(plan.first, plan.last)
-    counts = {_TRANSITION: sum(plan.transition_events(i) for i in stages)}
+    counts = {LEARNING: sum(plan.transition_events(i) for i in stages)}
     for i in stages:
         for name, n in plan.base_counts(i).items(): counts[name] = counts.get(name, 0) + n
     return counts
@@ -434,5 +487,7 @@ def _stand_ins(plan: StagePlan, i: int, stage: Stage) -> Tensor:
 def _transition_steps(self: PDD, plan: StagePlan, stage: Stage):
     "Steps of networks that learn as many images as there are before this stage"
     z = stage.old if stage.old is not None else self.base.first_images(stage)
-    nets = dict(theta=stage.model.fresh(range(self.networks)))
-    yield from train_ensemble(stage.model, stage.examples(z), replace(plan.recipe(), epochs=10**6), nets, 'rehearsal')
+    nets = dict(theta=stage.model.fresh(range(max(1, plan.networks))))   # one at a time where each is led anew
+    examples = stage.examples(z, mosaic=self.base.mosaic)
+    recipe = replace(plan.recipe(), epochs=10**6, labels='hard')
+    yield from train_ensemble(stage.model, examples, recipe, nets, 'rehearsal', together=self.base.together)

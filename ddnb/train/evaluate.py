@@ -27,7 +27,7 @@ from ..core.basics import InputError, check, pick_device, read_json, seeded, to_
 from ..core.config import check_names, expects, known, read_call, register, registered
 from ..data.images import DistilledSet, ImageSet, Training, check_classes
 from ..data.load import RealData
-from ..data.spaces import make_space
+from ..data.spaces import space_of
 from ..data.views import open_mosaics
 from .nets import check_net, make_net
 from .train import SQUEEZE, Examples, Recipe, Teacher, accuracy, check_stats, check_teacher, family, train
@@ -46,6 +46,7 @@ class Protocol:
     own_labels: bool = False            # are a set's own soft labels used where it has some (MTT)?
     smooth_others: float | None = None  # `smooth` for students other than ResNet-18 (RD3); None: the recipe's
     stats: str = 'running'              # BatchNorm of a labelling teacher: its 'running' statistics or each 'batch' own
+    halve_from: int | None = None       # stages after which the learning rate is halved (IDC); None: it never is
 
     def __post_init__(self):
         check(self.order in ORDERS, f'there is no order {self.order!r}', f'use one of {ORDERS}')
@@ -77,8 +78,15 @@ class Protocol:
     def for_set(self, small, net: str) -> tuple[Recipe, tuple]: # a DistilledSet or ImageSet; a student's name
         "The recipe for a student on this set, and learning rates by stage; MTT's protocols take these from the set"
         recipe = replace(self.labels_of(small).on(net), space='channels')
-        if not self.learned_rates: return recipe, ()
+        if not self.learned_rates: return recipe, self._falling_rates(small, recipe)
         return replace(recipe, space=small.training.space), tuple(small.training.rates)
+
+    def _falling_rates(self, small, recipe: Recipe) -> tuple:
+        "Learning rates by stage where they fall: the recipe's, and half of it after `halve_from` stages"
+        stage = getattr(small, 'stage', None)
+        stages = 0 if stage is None else int(stage.max()) + 1
+        if self.halve_from is None or stages <= self.halve_from: return ()
+        return tuple(recipe.lr * (1. if s < self.halve_from else .5) for s in range(stages))
 
 # %% ../../nbs/train/03_evaluate.ipynb #45970eee
 def _check_protocol(thing):
@@ -150,7 +158,7 @@ _register('mtt-sequential', {'cifar10': _DSA}, order='sequential', learned_rates
 
 _IDC = Recipe(epochs=1000, batch=64, lr=.01, decay='thirds', flip=False, dsa='idc', mix='cutmix', mix_share=.5)
 _register('idc', {'cifar10': _IDC})
-_register('idc-progressive', {'cifar10': replace(_IDC, epochs=500)}, order='progressive')
+_register('idc-progressive', {'cifar10': replace(_IDC, epochs=500)}, order='progressive', halve_from=6)
 _register('idc-sequential', {'cifar10': _IDC}, order='sequential')
 
 # %% ../../nbs/train/03_evaluate.ipynb #f6818561
@@ -212,7 +220,7 @@ def examples(small,                    # a DistilledSet or ImageSet
         images = open_mosaics(images, tiles)
         labels = labels.repeat_interleave(tiles * tiles)
         if soft is not None: soft = soft.repeat_interleave(tiles * tiles, 0)
-    return Examples(images, labels, make_space(recipe.space, real.train, device), real.train.flips, soft)
+    return Examples(images, labels, space_of(real, recipe.space, device), real.train.flips, soft)
 
 def number_of_examples(small) -> int: # a DistilledSet or ImageSet
     "How many examples a set becomes: a mosaic is as many as it has tiles"
@@ -251,7 +259,7 @@ def student(small,                # a DistilledSet or ImageSet
             ) -> StudentResult:
     "Train one student on `small`, test it on `real.test`"
     model = make_net(net, len(real.classes), real.channels, real.size, seed=seed).to(device)
-    test = Examples.of(real.test, device, make_space(recipe.space, real.train, device))
+    test = Examples.of(real.test, device, space_of(real, recipe.space, device))
     when = {round(recipe.epochs * (i + 1) / looks) for i in range(looks)} | {recipe.epochs}
     curve, stages, state = {}, [], {}
 

@@ -51,7 +51,8 @@ class IncrementalRow(Fields):
 
 def _after_phase(memory, real: RealData, classes: list, protocol: Protocol, net: str, seed: int, device) -> float:
     "Accuracy of one student on the classes so far"
-    part = replace(real, train=only_classes(real.train, classes), test=only_classes(real.test, classes))
+    train, test = (only_classes(split, classes) for split in (real.train, real.test))
+    part = replace(real, train=train, test=test, fitted_on=real.fitted_on or real.train)   # one space for all phases
     recipe, rates = protocol.for_set(memory, net)
     result = student(only_classes(memory, classes), part, net, recipe, seed, device=device, looks=1,
                      order=protocol.order, rates=rates)

@@ -42,7 +42,7 @@ from ..core.run import Event, Method, versions
 from ..data.dsa import STRATEGIES, DSAParams, draw_dsa, strategy
 from ..data.images import ImageSet, check_classes, result_of
 from ..data.load import RealData
-from ..data.spaces import Channels, make_space
+from ..data.spaces import SPACES, Channels, make_space
 from ddnb.data.views import (
     Mix,
     apply_holes,
@@ -61,7 +61,7 @@ _CHOICES = { # setting of a recipe → what it may be
     'decay': ('cosine', 'halfway', 'thirds', 'constant'),
     'crop': ('none', 'pad', 'resized'),
     'dsa': ('', *STRATEGIES),
-    'space': ('channels', 'zca'),
+    'space': SPACES,
     'mix': ('', 'cutmix', 'mixup'),
     'labels': ('hard', 'own', 'teacher'),
     'precision': ('float32', 'bf16')}
@@ -84,7 +84,7 @@ class Recipe:
     crop_min: float = .08        # lower bound of the area of resized crops
     flip: bool = True            # mirror with probability ½, where the data may be mirrored at all
     dsa: str = ''                # siamese augmentation in the network's space, a name of `STRATEGIES`; '' for none
-    space: str = 'channels'      # what the network sees: normalised 'channels' or 'zca'-whitened pixels
+    space: str = 'channels'      # what the network sees: normalised 'channels', 'zca'-whitened pixels, or 'pixels'
     mix: str = ''                # '', 'cutmix' or 'mixup'
     mix_share: float = 1.        # probability that a batch is mixed
     mix_alpha: float = 1.        # of the Beta distribution of the mixing share

@@ -12,10 +12,12 @@ from ddnb.app import cli
 from ddnb.app.cli import chosen_base, chosen_method, main, parse_counts, parse_schedule, parse_setting, parser
 from ddnb.core.basics import InputError
 from ddnb.core.config import KINDS, Input, known, register, registered
-from ddnb.core.run import Event, Method
+from ddnb.core.run import Event, Method, Run
 from ddnb.data.images import DistilledSet
 from ddnb.data.load import load
 from ddnb.data.readers import read_set
+from ddnb.methods.trajectory import Experts
+from ddnb.train.ensemble import FunctionalNet
 from ddnb.train.train import squeeze
 
 ROOT = Path(__file__).parent.parent.parent
@@ -417,3 +419,34 @@ def test_docs_says_what_to_do_outside_a_checkout(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(['docs']) == 2
     assert 'in no checkout of ddnb' in capsys.readouterr().err
+
+
+# ---- pools of experts, judges ------------------------------------------------------------------------------------
+
+def test_experts_are_trained_extended_and_given(tmp_path, capsys):
+    data = ['--first', '60']
+    little = ['experts', *data, '--net', 'convnet2-w4', '--batch', '60', '--lr', '0.05', '--device', 'cpu']
+    assert main([*little, '--experts', '2', '--epochs', '1', '--out', str(tmp_path/'two')]) == 0
+    more = ['experts', *data, '--extend', str(tmp_path/'two'), '--experts', '3']
+    assert main([*more, '--out', str(tmp_path/'three')]) == 0
+    two, three = (registered('input')['experts'].read(tmp_path/name) for name in ('two', 'three'))
+    assert (len(two), len(three), three.epochs) == (2, 3, 1)
+    assert torch.equal(three.trajectories[:2], two.trajectories)
+    mtt = ['run', 'mtt', *data, '--net', 'convnet2-w4', '--ipc', '1', '--steps', '2', '--student-steps', '1',
+           '--expert-epochs', '1', '--max-start', '1', '--device', 'cpu', '--lr', '1', '--step-size-lr', '0']
+    part = f'{tmp_path}/three[:2]'
+    assert main([*mtt, '--experts-from', part, '--out', str(tmp_path/'run'), '--judge', 'mtt(epochs=1)',
+                 '--judge-every', '1']) == 0
+    assert Run.open(tmp_path/'run').last['accuracy'] >= 0
+    assert len(Experts.load(tmp_path/'run'/'inputs'/'experts')) == 2
+
+
+def test_buffers_of_the_released_code_are_read(tmp_path, capsys):
+    shapes = FunctionalNet('convnet2-w4', 10, 1, 16).shapes.values()
+    torch.save([[[torch.ones(shape) * e for shape in shapes] for e in range(3)]], tmp_path/'replay_buffer_0.pt')
+    read = ['experts', '--buffers', str(tmp_path), '--net', 'convnet2-w4', '--out', str(tmp_path/'pool')]
+    assert main([*read, '--lr', '1']) == 2 and 'buffers are read' in capsys.readouterr().err
+    assert main([*read, '--epochs', '1']) == 0
+    pool = registered('input')['experts'].read(tmp_path/'pool')
+    assert (len(pool), pool.epochs) == (1, 1) and pool.trajectories[0, 1].eq(1).all()
+    assert main(read) == 2 and 'holds experts already' in capsys.readouterr().err

@@ -4,6 +4,7 @@ import torch
 
 from ddnb.core.basics import InputError
 from ddnb.data.spaces import Pixels
+from ddnb.train import ensemble
 from ddnb.train.ensemble import FunctionalNet, train_ensemble
 from ddnb.train.train import Examples, Recipe
 
@@ -34,3 +35,19 @@ def test_a_step_never_waits_for_the_host(changes):
     assert steps[-1] == (4, 4)
     assert state['theta'].device.type == 'meta'
     assert model.features(state['theta'][0], data.images).shape == (8, 8 * 4 * 4)
+
+
+def test_networks_take_their_gradients_a_few_at_a_time(monkeypatch):
+    "On a GPU, whose memory it bounds; on the CPU one by one"
+    chunks = []
+    def vmap(f, chunk_size):
+        chunks.append(chunk_size)
+        return torch.func.vmap(f, chunk_size=chunk_size)
+    monkeypatch.setattr(ensemble, 'vmap', vmap)
+    for device in ('cpu', 'meta'):
+        model = FunctionalNet('convnet2-w4', 10, 1, 16, device)
+        images, labels = torch.zeros(4, 1, 16, 16, device=device), torch.zeros(4, dtype=torch.long, device=device)
+        data = Examples(images, labels, Pixels())
+        state = dict(theta=model.fresh(range(5)))
+        for _ in train_ensemble(model, data, Recipe(epochs=1, batch=4, flip=False), state, 0, together=2): pass
+    assert chunks == [1, 2]

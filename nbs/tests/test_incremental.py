@@ -3,6 +3,8 @@ import pytest
 
 from ddnb.core.basics import InputError
 from ddnb.data.load import load
+from ddnb.train import incremental
+from ddnb.train.evaluate import StudentResult
 from ddnb.train.incremental import class_incremental, phases_of
 
 
@@ -36,3 +38,14 @@ def test_a_row_is_read_like_a_dict(real):
     assert [r['name'] for r in rows] == ['random real', 'two']
     assert rows[0]['means'] == rows[0].means == rows[0].to_json()['means']
     assert rows[0].stds == [0., 0.]
+
+
+def test_every_phase_whitens_by_all_real_images(monkeypatch, real):
+    seen = []
+    def student(small, real, *others, **more):
+        seen.append((len(real.train), real.fitted_on))
+        return StudentResult(0., 0., {}, [])
+    monkeypatch.setattr(incremental, 'student', student)
+    class_incremental({'two': real.train.subset(2)}, real, phases=2, repeats=1)
+    assert {n for n, _ in seen} == {len(real.train), seen[0][0]} and seen[0][0] < len(real.train)
+    assert all(whole is real.train for _, whole in seen)

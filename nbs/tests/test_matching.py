@@ -1,9 +1,11 @@
 "DC, DSA, IDC, DM: what they refuse, and that they go on where they were"
+from dataclasses import dataclass, replace
+
 import pytest
 import torch
 
-from ddnb.all import DC, DM, DSA, IDC, InputError, load
-from ddnb.methods.matching import Stage, mapped, state_to
+from ddnb.all import DC, DM, DSA, IDC, MTT, InputError, load
+from ddnb.methods.matching import STOPS, Stage, mapped, match_gradients, square_distance, state_to, stops_for
 
 NET = dict(net='convnet2-w8', real_batch=8, device='cpu')
 
@@ -53,7 +55,7 @@ def test_a_base_goes_on_from_its_state(real, base):
     state = {key: value.clone() if torch.is_tensor(value) else value for key, value in state.items()}
     events, learned = taken(base.learn(base.prepare(real), state))
     assert len(events) == 2
-    assert torch.equal(learned.images.flatten(0, 1), whole.images)
+    assert torch.equal(learned.images.flatten(0, 1), whole.as_learned)
     assert learned.rate is None and learned.soft_labels is None
 
 
@@ -90,5 +92,77 @@ def test_what_is_drawn_in_a_stage_goes_by_its_name(real):
 
 def test_a_set_remembers_what_students_must_know(real):
     small = IDC(ipc=1, steps=1, stops=1, space='pixels', **NET).make(real)
-    assert small.provenance['training'] == dict(net='convnet2-w8', space='channels', mosaic=2)
+    assert small.provenance['training'] == dict(net='convnet2-w8', space='pixels', mosaic=2)
     assert small.soft_labels is None
+
+
+SMALL = dict(net='convnet2-w4', real_batch=4, device='cpu')
+
+
+@pytest.fixture(scope='module')
+def few(real): return real.subset(6)
+
+
+def test_noise_needs_no_real_images_to_begin_with(few):
+    many = DC(ipc=9, steps=1, stops=1, **SMALL)
+    many.check(few)
+    assert len(many.make(few)) == 90
+    with pytest.raises(InputError, match="ipc=9 starts from 9 real images.*\n.*init='noise'"):
+        replace(many, init='real').check(few)
+
+
+@pytest.mark.parametrize('base', [DC, DSA, DM, MTT])
+def test_images_may_leave_the_colours_and_are_kept_as_learned(few, base):
+    assert base().clamp is False and IDC().clamp is True
+    settings = dict(steps=2, lr=300., ipc=1, net='convnet2-w4', device='cpu')
+    if base is MTT: settings |= dict(experts=1, max_start=1, expert_epochs=1, student_steps=1, step_size_lr=0.)
+    if base in (DC, DSA): settings |= dict(stops=1)
+    small = base(**settings).make(few)
+    assert small.images.min() >= 0 and small.images.max() <= 1
+    assert small.unclipped.min() < 0 and torch.equal(small.unclipped.clamp(0, 1), small.images)
+    clipped = base(**settings, clamp=True).make(few)
+    assert clipped.unclipped is None
+
+
+def test_mosaics_are_clipped_when_a_network_is_done_with(few):
+    base = IDC(ipc=1, steps=2, stops=2, net_images=20, lr=30., **SMALL)
+    stage, state = base.prepare(few), {}
+    outside = []
+    for _ in base.learn(stage, state):
+        z = stage.space.back(state['z'].flatten(0, 1))
+        outside.append(bool(z.min() < -1e-3 or z.max() > 1 + 1e-3))
+    assert outside == [True, False, True, False]
+
+
+def test_a_set_that_was_learned_in_pixels_says_so(few):
+    for base in (DM(ipc=1, steps=1, space='pixels', **SMALL), DM(ipc=1, steps=1, space='zca', **SMALL)):
+        assert base.make(few).training.space == base.space
+
+
+def test_a_subclass_that_only_watches_learns_the_same_images(few):
+    @dataclass(frozen=True)
+    class Watching(DM):
+        def learn(self, stage, state):
+            return (yield from super().learn(stage, state))
+    settings = dict(ipc=1, steps=2, **SMALL)
+    assert torch.equal(Watching(**settings).make(few).images, DM(**settings).make(few).images)
+    assert not torch.equal(DSA(stops=1, **settings).prepare(few).network(0), DM(**settings).prepare(few).network(0))
+
+
+def test_the_table_of_stops_has_no_jumps():
+    assert all(stops_for(n) == entry for n, entry in STOPS.items())
+    assert stops_for(1000) == STOPS[100]
+    stops, epochs = zip(*map(stops_for, range(1, 101)))
+    work = [s * e for s, e in zip(stops, epochs)]
+    assert all(max(a, b) <= 3 * min(a, b) for a, b in zip(work[1:], work[2:]))   # unions of 2 and more
+
+
+def test_classes_are_matched_a_few_at_a_time(few):
+    base = DM(ipc=2, **SMALL)
+    stage = base.prepare(few)
+    theta, real, ours = stage.network(0), base.real_images(stage, 0), base.first_images(stage)
+    def matched(chunk): return match_gradients(stage.model, theta, real, ours, square_distance, 2, chunk)
+    whole, slope = matched(None)
+    loss, part = matched(3)
+    assert torch.allclose(loss, whole, rtol=1e-5) and torch.allclose(part, slope, atol=1e-5 * slope.abs().max())
+    assert part[7].abs().max() > 0

@@ -6,17 +6,21 @@ import torch
 
 from ddnb.all import DC, DM, DSA, IDC, MTT, PDD, Difficulty, InputError, load
 from ddnb.core.config import load_state, save_state
+from ddnb.data.spaces import make_space
+from ddnb.methods import pdd
+from ddnb.methods.matching import LEARNING
 from ddnb.methods.pdd import StagePlan, partition, stage_counts, stages_of
+from ddnb.methods.trajectory import train_experts
 
 MATCHING = dict(net='convnet2-w8', real_batch=8)
-TINY = MTT(net='convnet2-w8', steps=4, lr=1., student_steps=3, experts=2, expert_batch=512, expert_epochs=1,
-           max_start=2, together=2)
+TINY = MTT(net='convnet2-w8', steps=4, lr=1., student_steps=3, experts=2, expert_batch=100, expert_epochs=1,
+           max_start=2, together=2, expert_lr=.05, step_size_lr=1e-6)
 QUICK = PDD(TINY, stages=3, ipc=(1, 1, 2), transition_epochs=2, device='cpu')
 FEW = dict(stages=2, ipc=1, transition_epochs=2, device='cpu')
 
 
 @pytest.fixture(scope='module')
-def real(): return load('digits')
+def real(): return load('digits').subset(20)
 
 
 @pytest.fixture(scope='module')
@@ -34,7 +38,7 @@ def experts(real):
     from ddnb.methods.trajectory import Experts
     model = TINY.prepare(real).model
     networks = model.fresh(range(2))
-    trajectories = torch.stack([networks, networks + .1 * networks.flip(0), networks * .5], 1)
+    trajectories = torch.stack([networks + .1 * epoch * networks.flip(0) for epoch in range(7)], 1)
     return Experts(trajectories, TINY.net, real.train.identity, dict(space='channels'))
 
 
@@ -131,7 +135,7 @@ def test_experts_are_given_up_with_their_stage(real):
 def test_a_set_comes_apart_into_its_stages(two):
     stages = stages_of(two)
     assert [stage.images.shape for stage in stages] == 2 * [(10, 1, 1, 16, 16)]
-    assert torch.equal(torch.cat([stage.images.flatten(0, 1) for stage in stages]), two.images)
+    assert torch.equal(torch.cat([stage.images.flatten(0, 1) for stage in stages]), two.as_learned)
     assert tuple(stage.rate for stage in stages) == two.training.rates
     assert stage_counts(two).tolist() == [[1] * 10] * 2
     assert stages_of(None) == [] and stage_counts(two.take(torch.arange(0))).shape == (0, 10)
@@ -181,7 +185,7 @@ def test_earlier_stages_without_their_step_sizes_are_refused(real, two, rates):
     (lambda two: two.take((two.labels < 9).nonzero().flatten()), 'are not whole'),
     (lambda two: two.take(torch.arange(0)), 'are not whole'),
     (lambda two: two.take((two.stage == 1).nonzero().flatten()), 'are not whole'),
-    (lambda two: replace(two, images=two.images[..., :8, :8]), 'are not whole'),
+    (lambda two: replace(two, images=two.images[..., :8, :8], unclipped=None), 'are not whole'),
     (lambda two: replace(two, source=['real'] * 20), 'holds real images'),
     (lambda two: replace(two, soft_labels=torch.full((20, 10), .1)), 'differ in soft labels'),
     (lambda two: replace(two, classes=list('abcdefghij')), 'classes'),
@@ -226,7 +230,7 @@ def test_a_run_by_difficulty_remembers_the_shares(real, counts):
 @pytest.mark.parametrize('method', [
     QUICK,
     replace(QUICK, transition=False),
-    PDD(DC(steps=3, **MATCHING), stages=2, ipc=(1, 10), pool=2, transition_epochs=2),
+    PDD(DC(steps=3, **MATCHING), stages=2, ipc=(1, 3), pool=2, transition_epochs=2),
     PDD(DM(steps=1, **MATCHING), pool=2, **FEW),  # a base of a single step is timed too
     PDD(DM(steps=1, **MATCHING), pool=0, **FEW),
 ], ids=['mtt', 'mtt without transition', 'dc by its table', 'a single step', 'without pool'])
@@ -241,3 +245,144 @@ def test_experts_that_were_given_cost_nothing(real, experts):
     with_own = QUICK.dry_run(real)['parts']['experts']['steps']
     assert QUICK.dry_run(real, experts)['parts']['experts']['steps'] == with_own * 2 // 3
     with pytest.raises(InputError, match='0 steps to time'): QUICK.dry_run(real, steps=0)
+
+
+LITTLE = MTT(net='convnet2-w4', steps=2, lr=1., student_steps=2, experts=3, together=2, expert_batch=200,
+             expert_epochs=1, max_start=2, expert_lr=.05, step_size_lr=1e-6)
+TWO = PDD(LITTLE, stages=2, ipc=1, transition_epochs=1, device='cpu')
+FAST = dict(net='convnet2-w4', real_batch=4)
+
+
+@pytest.fixture(scope='module')
+def pool(real):
+    return train_experts(real, 'convnet2-w4', n=2, epochs=4, lr=.05, batch=200, device='cpu', progress=False)
+
+
+def test_all_stages_see_one_whitening(real, counts):
+    method = PDD(DM(space='zca', **FAST), discard=3, **FEW)
+    plan = StagePlan(method, real, forgetting=counts)
+    spaces = [plan.stage(i, {}).space for i in range(2)]
+    assert len(plan.part(0).train) < len(real.train)
+    assert all(torch.equal(space.w, make_space('zca', real.train).w) for space in spaces)
+
+
+def learning(monkeypatch):
+    "What networks of PDD are trained on from now on: a list of (number of networks, examples, recipe, first networks)"
+    seen = []
+    train = pdd.train_ensemble
+    def train_ensemble(model, data, recipe, state, *others, **more):
+        seen.append((len(state['theta']), data, recipe, state['theta'].clone()))
+        return train(model, data, recipe, state, *others, **more)
+    monkeypatch.setattr(pdd, 'train_ensemble', train_ensemble)
+    return seen
+
+
+@pytest.mark.parametrize('labels', [dict(soft=True), dict(label_lr=5.)], ids=['assigned', 'learned'])
+def test_networks_learn_the_soft_labels_of_the_earlier_images(real, monkeypatch, labels):
+    seen = learning(monkeypatch)
+    small = replace(TWO, base=replace(LITTLE, **labels)).make(real)
+    (_, data, recipe, _), = seen
+    assert recipe.labels == 'own' and torch.equal(data.soft, small.soft_labels[:10])
+    stages = []
+    monkeypatch.setattr(MTT, 'prepare', noting(MTT.prepare, stages))
+    added = replace(TWO, stages=1, base=replace(LITTLE, **labels)).make(real, earlier=small.take(range(10)))
+    assert torch.equal(added.soft_labels, small.soft_labels)
+    assert any(stage.old_labels is not None for stage in stages)
+
+
+def noting(f, results: list):
+    "The function, which remembers its results"
+    def noted(*values, **named):
+        results.append(f(*values, **named))
+        return results[-1]
+    return noted
+
+
+def test_without_transition_later_stages_start_at_later_epochs_of_the_same_experts(real, pool):
+    method = replace(TWO, transition=False, base=replace(LITTLE, steps=6))
+    starts = {1: set(), 2: set()}
+    state = {}
+    for event in method.stream(real, None, None, None, state):
+        if 'start' in event.scalars: starts[event.scalars['stage']].add(event.scalars['start'])
+    assert starts[1] <= {0, 1} and starts[2] <= {2, 3} and len(starts[1]) == len(starts[2]) == 2
+    assert state['pieces']['stage-1-experts-000'].shape[1] == 5     # epochs 0 to 4: the last start and its target
+    given = method.make(real, pool)
+    assert len(given) == 20
+    with pytest.raises(InputError, match='need 4 epochs, the experts hold 3'):
+        method.check(real, pool.take(slice(None), epochs=3))
+    replace(method, transition=True).check(real, pool.take(slice(None), epochs=2))
+
+
+def test_a_stage_that_is_added_without_transition_has_the_window_of_its_number(real):
+    method = replace(TWO, transition=False)
+    whole = method.make(real)
+    first = replace(method, stages=1).make(real)
+    assert torch.equal(replace(method, stages=1).make(real, earlier=first).images, whole.images)
+
+
+def test_stages_that_are_added_keep_the_shares_of_the_earlier_ones(real, counts):
+    method = PDD(DM(steps=1, **FAST), discard=2, pool=1, **FEW)
+    small = method.make(real, forgetting=counts)
+    more = replace(method, stages=1).make(real, earlier=small, forgetting=counts)
+    assert more.provenance['kept_share'][:2] == small.provenance['kept_share']
+    assert len(more.provenance['kept_share']) == 3
+    later = replace(method, stages=1, discard=0).make(real, earlier=small)
+    assert later.provenance['kept_share'] == [*small.provenance['kept_share'], 1.]
+
+
+def test_the_transition_sets_out_from_the_experts_that_were_given(real, pool, monkeypatch):
+    seen = learning(monkeypatch)
+    whole = TWO.make(real, pool)
+    (n, _, _, first), = seen
+    assert n == len(pool) and torch.equal(first, pool.trajectories[:, 0])
+    added = replace(TWO, stages=1).make(real, pool, whole.take(range(10)))   # the earlier stage has its own images
+    assert torch.equal(seen[-1][-1], pool.trajectories[:, 0])
+    assert torch.equal(added.images, whole.images)
+
+
+def test_networks_that_are_led_are_told_and_paid_for(real):
+    method = PDD(IDC(steps=3, stops=2, net_images=20, **FAST), pool=0, **FEW)
+    led = [event for event in method.stream(real, None, None, None, {}) if 'learns the images so far' in event.note]
+    cost = method.dry_run(real)
+    assert len(led) == cost['parts'][LEARNING]['steps'] == 3 * 2 * 1 > 0   # networks · epochs · steps
+    assert cost['parts'][LEARNING]['seconds'] >= 0
+
+
+def test_a_network_that_is_led_can_be_interrupted(real):
+    method = PDD(DM(steps=2, **FAST), pool=0, **dict(FEW, transition_epochs=3))
+    assert torch.equal(interrupted(method, real, (4, 1, 3)).images, method.make(real).images)
+
+
+def test_the_rehearsal_opens_mosaics(real, monkeypatch):
+    method = PDD(IDC(steps=1, stops=1, **FAST), pool=2, **FEW)
+    seen = learning(monkeypatch)
+    method.dry_run(real)
+    assert [len(data.images) for _, data, _, _ in seen] == [10 * 1 * 4]
+
+
+def test_later_stages_see_the_images_as_they_were_learned(real):
+    method = replace(TWO, base=replace(LITTLE, lr=3000., step_size_lr=0.))
+    state = {}
+    small = method.make(real)
+    assert small.unclipped is not None and small.unclipped.max() > 1.01
+    stage = seen_by_base(method, real, 1)
+    as_learned = stage.space.into(small.unclipped[:10])
+    assert torch.allclose(stage.old.flatten(0, 1), as_learned, atol=1e-6) and not state
+    first = stages_of(small)[0].images
+    assert torch.equal(first.flatten(0, 1), small.unclipped[:10])
+    added = replace(method, stages=1).make(real, earlier=small.take(range(10)))
+    assert torch.equal(added.unclipped, small.unclipped)
+
+
+def test_the_step_size_can_learn_at_another_rate_in_each_stage(real):
+    plan = StagePlan(replace(TWO, stages=3, step_size_lrs=(1e-7, 1e-5)), real)
+    assert [plan.base(i).step_size_lr for i in range(3)] == [1e-7, 1e-5, 1e-5]
+    assert StagePlan(TWO, real).base(1).step_size_lr == LITTLE.step_size_lr
+    for wrong in (dict(step_size_lrs=(-1,)), dict(step_size_lrs=('a',)), dict(base=DM(), step_size_lrs=(1e-5,))):
+        with pytest.raises(InputError, match='step_size_lrs='): PDD(**wrong)
+
+
+def test_presets_of_the_released_commands():
+    one, idc = PDD.preset('cifar10-ipc5'), PDD.preset('cifar100-idc-ipc50')
+    assert one.step_size_lrs == (1e-7, 1e-5) and one.ipc == 1
+    assert (idc.transition_epochs, idc.pool, idc.base.steps, idc.ipc) == (200, 0, 1000, 10)

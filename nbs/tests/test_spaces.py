@@ -1,10 +1,12 @@
 "Spaces: what they refuse, and that bytes and floats are the same to them"
+from dataclasses import replace
+
 import pytest
 import torch
 
 from ddnb.core.basics import InputError, to_unit
 from ddnb.data.load import load
-from ddnb.data.spaces import SPACES, Zca, make_space
+from ddnb.data.spaces import SPACES, Zca, make_space, space_of
 
 
 @pytest.fixture(scope='module')
@@ -31,3 +33,11 @@ def test_what_is_inside_is_a_colour(real, kind):
     space = make_space(kind, real.train)
     z = space.back(space.inside(space.into(real.test.images[:5]) * 3))
     assert z.min() > -1e-4 and z.max() < 1 + 1e-4
+
+
+def test_a_part_of_the_data_has_the_space_of_the_whole(real):
+    few = real.train.take(range(300))
+    part = replace(real, train=few, fitted_on=real.train)
+    assert torch.equal(space_of(part, 'zca').w, make_space('zca', real.train).w)
+    assert space_of(part, 'zca') is space_of(real, 'zca')                  # whitening is found once
+    assert not torch.allclose(space_of(replace(real, train=few), 'zca').w, space_of(real, 'zca').w, atol=1e-3)
