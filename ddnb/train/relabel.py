@@ -92,7 +92,7 @@ def relabel(small,                    # the set to label: a DistilledSet or Imag
     Returns the bytes they take. Raises `InputError` before anything is written where they do not fit, and where set,
     data and teacher do not belong together."""
     folder = Path(folder)
-    protocol = with_stats(protocol_of(protocol, real), stats)
+    protocol = with_stats(protocol_of(protocol, real), stats).for_images(number_of_examples(small))
     recipe = protocol.recipe
     check_teacher(teacher, real)
     check_set('to label', small, real)
@@ -160,7 +160,8 @@ def student(self: StoredLabels,
           'use the set they were made for, in its own order')
     check_classes(small.classes, self.about['classes'], 'the set', 'the stored labels')
     if seed is None: seed = self.about['seed']
-    return train_student(small, real, net, self.protocol.on(net), seed, self.label, self.plans, device)
+    return train_student(small, real, net, self.protocol.on(net), seed, self.label, self.plans, device,
+                         self.protocol.looks)
 
 @patch
 def evaluate(self: StoredLabels,
