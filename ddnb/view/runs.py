@@ -46,7 +46,7 @@ def differences_of(entries: list) -> dict: # of `Entry`
     return words
 
 # %% ../../nbs/view/23_runs.ipynb #1f41edd7
-def score_of(entry: Entry) -> dict | None:
+def score_of(entry: Entry) -> dict | None: # of the history
     "The latest score of a run's set, and how far it is from the control"
     return entry.headline and _score(entry.headline, entry.scores)
 
@@ -65,7 +65,7 @@ def run_row(entry: Entry,    # of the history
                 ipc=_images(score, entry.config.get('ipc')), step=step, total=total,
                 state='elsewhere' if elsewhere else state, score=score, differs=differs)
 
-def steps_of(entry: Entry) -> tuple:
+def steps_of(entry: Entry) -> tuple: # of the history
     "Steps that are done, and steps in all"
     live = live_run(entry.folder)
     if live and live.last: return live.last.step, live.last.total
@@ -76,7 +76,7 @@ def _images(score, ipc):
     if score: return score['ipc']
     return ipc if isinstance(ipc, int) else None
 
-def data_name(entry: Entry) -> str:
+def data_name(entry: Entry) -> str: # of the history
     "The data set's name, '' where the run does not know it"
     for name, given in entry.about.get('inputs', {}).items():
         if 'name' in (given.get('reference') or {}): return given['reference']['name']
