@@ -20,7 +20,16 @@ from .data.readers import from_imagefolder, from_sheet, from_tensors, read_set
 from .data.views import apply_views, constant, cosine, linear, reverse, step
 from .methods.ccfs import CCFS
 from .methods.cda import CDA
-from .methods.difficulty import Difficulty, TrainingLog, published, spearman
+from ddnb.methods.difficulty import (
+    Difficulty,
+    ScoredSqueeze,
+    TrainingLog,
+    clean_pass,
+    mean_difficulty,
+    one_pass,
+    published,
+    spearman,
+)
 from .methods.matching import DC, DM, DSA, IDC, Base
 from .methods.pdd import PDD
 from .methods.select import SELECTIONS, select

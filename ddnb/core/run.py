@@ -708,9 +708,12 @@ def _restore(self: Run):
 @patch
 def _read_state(self: Run) -> tuple:
     "What the last checkpoint kept, with its pieces, and its step"
-    state = load_state(self.folder/'state.safetensors')
-    step = state.pop('_step')
-    names = state.pop('_pieces') # a piece that the state doesn't know came after it, and will come again
+    path = self.folder/'state.safetensors'
+    state = load_state(path)
+    step = state.pop('_step', None)
+    names = state.pop('_pieces', None) # a piece that the state doesn't know came after it, and will come again
+    check(type(step) is int and isinstance(names, list), f'{str(path)!r} is no checkpoint of a run',
+          'put the file back, or start the run anew in another folder')
     state['pieces'] = {name: load_tensors(self._piece(name))[0]['piece'] for name in names}
     return state, step
 

@@ -4,24 +4,27 @@
 
 # %% auto #0
 __all__ = ['SCORES', 'PUBLISHED', 'Difficulty', 'Score', 'true_logit', 'true_margin', 'scores_of', 'TrainingLog', 'as_difficulty',
-           'clean_pass', 'features', 'one_pass', 'mean_ranks', 'spearman', 'PublishedScores', 'published']
+           'ScoredTeacher', 'ScoredSqueeze', 'mean_difficulty', 'passes', 'clean_pass', 'features', 'one_pass',
+           'mean_ranks', 'spearman', 'PublishedScores', 'Official', 'published']
 
 # %% ../../nbs/methods/20_difficulty.ipynb #60e357b5
 import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.basics import InputError, check, load_tensors, patch, save_tensors, write_json
+from ..core.basics import InputError, check, data_home, load_tensors, patch, save_tensors, write_json
 from ..core.config import Input, expects, known, register, registered
 from ..data.images import ImageSet
+from ..data.load import RealData, load
 from ..train.nets import last_linear, layer_inputs
-from ..train.train import Teacher
+from ..train.train import Squeeze, Teacher
 
 # %% ../../nbs/methods/20_difficulty.ipynb #4ad277fa
 @known
@@ -139,6 +142,8 @@ register('score', 'grand', Score("norm of the loss's gradient in the last layer"
 register('score', 'margin', Score('highest probability − second highest', False))
 register('score', 'confidence', Score('highest probability', False))
 register('score', 'entropy', Score('entropy of the probabilities', True))
+register('score', 'probability', Score('p_y', False))
+register('score', 'variability', Score('spread of p_y over the epochs', True))
 register('score', 'loss', Score('−log p_y', True))
 register('score', 'logit', Score('z_y', False))
 SCORES = registered('score')
@@ -173,9 +178,12 @@ def scores_of(z: Tensor,                 # (B, K) logits
     p = log_p.exp()
     log_py = true_logit(log_p, y)
     first, second = p.topk(2, 1).values.T
-    el2n = torch.sqrt((p * p).sum(1) - 2 * log_py.exp() + 1)
+    others = p.scatter(1, y[:, None], 0.)
+    doubt = others.sum(1) # 1 − p_y, without a difference of nearly equal numbers
+    el2n = torch.sqrt(doubt * doubt + (others * others).sum(1))
+    loss = torch.where(doubt < .5, -torch.log1p(-doubt.clamp(max=.5)), -log_py)
     scores = dict(aum=true_margin(z, y), el2n=el2n, margin=first - second, confidence=first,
-                  entropy=-(p * log_p).sum(1), loss=-log_py, logit=true_logit(z, y))
+                  entropy=-(p * log_p).sum(1), probability=log_py.exp(), loss=loss, logit=true_logit(z, y))
     if norm is not None: scores['grand'] = el2n * torch.sqrt(norm * norm + 1)
     for name, score in SCORES.items():
         if score.measure: scores[name] = _measured(name, score, z, y)
@@ -192,32 +200,66 @@ def _measured(name: str, score: Score, z: Tensor, y: Tensor) -> Tensor:
 
 # %% ../../nbs/methods/20_difficulty.ipynb #6c62e323
 class TrainingLog:
-    "A `watch` for `train` and `squeeze` that keeps scores of each example: O(N) numbers, on the logits' device"
+    "A `watch` for `train` and `squeeze` that keeps scores of each example of a run, O(N) numbers on the logits' device"
     def __init__(self,
-                 n: int,          # examples in the training split
-                 early: int = 10  # epochs that count for EL2N and GraNd
+                 n: int,                   # examples in the training split
+                 early: int = 10,          # epochs that count for EL2N and GraNd
+                 kept: dict | None = None  # where its numbers go: a part of a run's state; None: a dict of its own
                  ):
         self.n = n
         self.early = early
-        self.epochs = 0            # watched so far
-        self.sums = {}             # name → sum of a score over the presentations of each example, (N,)
-        self.seen = None           # presentations of each example, (N,)
+        self.kept = {} if kept is None else kept
         self.last = None           # the last linear layer of the network that is watched
         self.inputs = {}           # its input in the latest step, while the log listens
         self.listening = ExitStack()
 
-    def follow(self, net):
+    @property
+    def epochs(self) -> int:
+        "Epochs watched so far, the last one perhaps in part"
+        return self.kept.get('epochs', 0)
+
+    def follow(self, net, recipe=None): # a network; how it is trained, where that is known
         "Listen to the last linear layer of `net`; `train` calls it. Without such a layer there is no GraNd."
-        self.listening.close()
+        mix = recipe.mix if recipe else ''
+        check(not mix, f'the recipe shows mixtures of two images ({mix})',
+              "a score belongs to one image: train with mix='' to log it, or one_pass(teacher, images) afterwards")
+        self.leave()
         self.last = last_linear(net)
         if self.last is not None: self.inputs = self.listening.enter_context(layer_inputs(net, [self.last]))
 
+    def leave(self):
+        "Listen no more; `train` calls it at its end"
+        self.listening.close()
+
     def _begin(self, device):
-        def zeros(dtype): return torch.zeros(self.n, dtype=dtype, device=device)
-        self.seen = zeros(torch.int32)
-        self.forgotten = zeros(torch.int32) # times an example went from right to wrong
-        self.was_right = zeros(torch.bool)  # at its latest presentation
-        self.learned = zeros(torch.bool)    # was it ever right?
+        def zeros(dtype=torch.float32): return torch.zeros(self.n, dtype=dtype, device=device)
+        self.kept.update(
+            seen=zeros(torch.int32),       # presentations of each example
+            seen_early=zeros(torch.int32), # of these, in the first epochs
+            forgotten=zeros(torch.int32),  # times it went from right to wrong
+            was_right=zeros(torch.bool),   # at its latest presentation
+            learned=zeros(torch.bool),     # was it ever right?
+            mean=zeros(),                  # of p_y over the presentations
+            squares=zeros(),               # sum of squared deviations from that mean
+            sums={})                       # name → sum of a score over the presentations that count
+
+    def _move(self, device):
+        "What a checkpoint gave back goes to the device where the logits are"
+        if self.kept['seen'].device == device: return
+        sums = {name: t.to(device) for name, t in self.kept['sums'].items()}
+        self.kept.update({name: t.to(device) for name, t in self.kept.items() if torch.is_tensor(t)}, sums=sums)
+
+# %% ../../nbs/methods/20_difficulty.ipynb #c9795e55
+@patch
+def _count(self: TrainingLog, epoch: int, examples: int):
+    "Count an epoch's presentations. Raises `InputError` where they are not those of one run from its first epoch on."
+    missed = 'give the log to the run from its first step on; a log in the state of a run goes on with it'
+    check(epoch <= self.epochs, f'the log was not there before epoch {epoch + 1}', missed)
+    presented = examples if epoch == self.epochs else self.kept['presented'] + examples
+    one_run = epoch >= self.epochs - 1 and presented <= self.n
+    check(one_run, f'the log holds a run already, of {self.epochs} epochs',
+          'give each run a TrainingLog of its own; mean_difficulty takes the mean over several')
+    self.kept.update(epochs=epoch + 1, presented=presented)
 
 # %% ../../nbs/methods/20_difficulty.ipynb #ad0cc8e4
 @patch
@@ -228,33 +270,50 @@ def __call__(self: TrainingLog,
              labels: Tensor   # (B,)
              ):
     "Take in one batch"
-    if self.seen is None: self._begin(logits.device)
-    self.epochs = epoch + 1
+    self._count(epoch, len(indices))
+    if 'seen' not in self.kept: self._begin(logits.device)
+    self._move(logits.device)
+    kept = self.kept
     right = logits.argmax(1) == labels
-    self.forgotten[indices] += (self.was_right[indices] & ~right).int()
-    self.was_right[indices] = right
-    self.learned[indices] |= right
-    self.seen[indices] += 1
+    kept['forgotten'][indices] += (kept['was_right'][indices] & ~right).int()
+    kept['was_right'][indices] = right
+    kept['learned'][indices] |= right
+    kept['seen'][indices] += 1
+    if epoch < self.early: kept['seen_early'][indices] += 1
     norm = self.inputs[self.last].detach().float().norm(dim=1) if self.inputs else None
-    for name, values in scores_of(logits, labels, norm).items():
+    scores = scores_of(logits, labels, norm)
+    self._spread(indices, scores['probability'])
+    for name, values in scores.items():
         if SCORES[name].early and epoch >= self.early: continue
-        if name not in self.sums: self.sums[name] = torch.zeros(self.n, device=values.device)
-        self.sums[name][indices] += values
+        if name not in kept['sums']: kept['sums'][name] = torch.zeros(self.n, device=values.device)
+        kept['sums'][name][indices] += values
+
+@patch
+def _spread(self: TrainingLog, indices: Tensor, p: Tensor): # the examples; p_y of each
+    "Carry mean and squared deviations of p_y on by one presentation (Welford 1962), which cancels nothing"
+    mean, squares = self.kept['mean'], self.kept['squares']
+    before = p - mean[indices]
+    mean[indices] += before / self.kept['seen'][indices]
+    squares[indices] += before * (p - mean[indices])
 
 # %% ../../nbs/methods/20_difficulty.ipynb #80f48084
 @patch
 def scores(self: TrainingLog) -> dict:
-    "Name → score of each example, (N,) float32, as the names are defined above; ends the listening"
+    "Name → score of each example, (N,) float32, as the names are defined above; nan where one was never presented"
     check(
-        self.seen is not None,
+        self.epochs > 0,
         'the log is empty: no training step was watched',
         'squeeze(real, watch=log) or train(…, watch=log), then ask again',
     )
-    self.listening.close()
-    seen = self.seen.clamp(min=1)
-    scores = dict(forgetting=torch.where(self.learned, self.forgotten, self.seen).float())
-    for name, total in self.sums.items():
-        scores[name] = total / (seen.clamp(max=self.early) if SCORES[name].early else seen)
+    kept = self.kept
+    seen = kept['seen'].float()
+    forgotten = torch.where(kept['learned'], kept['forgotten'], kept['seen'].max()).float()
+    scores = dict(
+        forgetting=torch.where(seen > 0, forgotten, torch.nan),
+        variability=(kept['squares'] / seen).sqrt(),
+    )
+    for name, total in kept['sums'].items():
+        scores[name] = total / (kept['seen_early'] if SCORES[name].early else seen)
     return scores
 
 @patch
@@ -265,8 +324,12 @@ def difficulties(self: TrainingLog, images: ImageSet) -> dict: # the split that 
         f'the log is of {self.n:,} examples, the set has {len(images):,}',
         'give the training split that was watched',
     )
+    scores = self.scores()
+    never = int((self.kept['seen_early'] == 0).sum())
+    check(never == 0, f'{never} of {self.n:,} images were never presented in the first epochs',
+          'watch more epochs, and count more of them as early')
     about = dict(epochs=self.epochs, early=self.early)
-    return {name: as_difficulty(name, values, images, about) for name, values in self.scores().items()}
+    return {name: as_difficulty(name, values, images, about) for name, values in scores.items()}
 
 def as_difficulty(name: str,       # one of `SCORES`
                   scores: Tensor,   # (N,)
@@ -276,36 +339,94 @@ def as_difficulty(name: str,       # one of `SCORES`
     "Scores with the orientation that their name has in `SCORES`"
     return Difficulty(scores, name, SCORES[name].higher_is_harder, images.identity, dict(about))
 
+# %% ../../nbs/methods/20_difficulty.ipynb #0194c331
+@known
+@dataclass(eq=False)
+class ScoredTeacher:
+    "A teacher, and how hard each of its training images was while it learned"
+    teacher: Teacher
+    difficulties: dict # name → `Difficulty`
+
+    def save(self, folder):
+        "Write the teacher, and each score into `difficulty/NAME`. Returns the `folder`."
+        folder = Path(folder)
+        for name, difficulty in self.difficulties.items(): difficulty.save(folder/'difficulty'/name)
+        self.teacher.save(folder)
+        return folder
+
+def _load_scored(folder) -> ScoredTeacher: # a folder that `save` wrote
+    "The teacher in `folder`, and all scores beside it"
+    places = sorted(Path(folder).glob('difficulty/*'))
+    return ScoredTeacher(Teacher.load(folder), {place.name: Difficulty.load(place) for place in places})
+
+ScoredTeacher.load = staticmethod(_load_scored)
+
+@known
+@dataclass(frozen=True)
+class ScoredSqueeze(Squeeze):
+    "Train a teacher and log the difficulty of each image in the same run: `squeeze(real, method=ScoredSqueeze)`"
+    early: int = 10 # epochs that count for EL2N and GraNd
+
+    def stream(self, real: RealData, state: dict, watch=None):
+        "Train, then test once; returns a `ScoredTeacher` (see `Method`)"
+        check(watch is None, 'two watch one training: watch= and the log of ScoredSqueeze', 'leave watch= out')
+        log = TrainingLog(len(real.train), self.early, state.setdefault('log', {}))
+        teacher = yield from super().stream(real, state, watch=log)
+        return ScoredTeacher(teacher, log.difficulties(real.train))
+
+# %% ../../nbs/methods/20_difficulty.ipynb #7f9b7851
+def mean_difficulty(runs): # several `Difficulty` of one score and the same images, or dicts of them as logs give
+    "The mean over several runs: a `Difficulty`, or a dict of those that all have. `InputError` where they differ."
+    runs = list(runs)
+    check(len(runs) > 0, 'there is nothing to take the mean of', 'give the difficulties of at least one run')
+    if isinstance(runs[0], dict):
+        names = [name for name in runs[0] if all(name in run for run in runs)]
+        return {name: mean_difficulty([run[name] for run in runs]) for name in names}
+    first = runs[0]
+    def kind(d): return d.name, d.higher_is_harder, d.data_id
+    same = all(isinstance(d, Difficulty) and kind(d) == kind(first) for d in runs)
+    check(same, f'the runs measure several things: {runs!r:.120}', 'give one score, of the same images in one order')
+    scores = torch.stack([d.scores for d in runs]).mean(0)
+    return Difficulty(scores, first.name, first.higher_is_harder, first.data_id,
+                      dict(mean_of=[d.identity for d in runs]))
+
 # %% ../../nbs/methods/20_difficulty.ipynb #619d46bb
-def clean_pass(teacher: Teacher,  # any classifier with a linear head
-               images: Tensor,    # (N, C, S, S) uint8 or floats in [0, 1]
-               batch: int = 1000  # images at a time
-               ) -> tuple[Tensor, Tensor]:
-    "Logits, (N, K), and inputs of the last linear layer, (N, d), float32 on the teacher's device; no augmentation"
+def passes(teacher: Teacher,  # any classifier with a linear head
+           images: Tensor,    # (N, C, S, S) uint8 or floats in [0, 1]
+           batch: int = 1000  # images at a time
+           ):
+    """Logits, (B, K), and inputs of the last linear layer, (B, d), batch after batch: float32 on the teacher's device,
+    no augmentation"""
     last = last_linear(teacher.net)
     check(
         last is not None,
         f'the network {type(teacher.net).__name__} has no linear layer',
         'features are the input of the last one: use a classifier with a linear head',
     )
-    logits, last_inputs = [], []
     with layer_inputs(teacher.net, [last]) as inputs:
-        for x in images.split(batch):
-            logits.append(teacher.logits(x))
-            last_inputs.append(inputs[last].detach().float())
-    return torch.cat(logits), torch.cat(last_inputs)
+        for x in images.split(batch): yield teacher.logits(x), inputs[last].detach().float()
+
+def clean_pass(teacher: Teacher, images: Tensor) -> tuple[Tensor, Tensor]: # (N, C, S, S) uint8 or floats in [0, 1]
+    "Logits of the `teacher`, (N, K), and inputs of its last linear layer, (N, d), for unaugmented images; on the CPU"
+    logits, h = zip(*((z.cpu(), h.cpu()) for z, h in passes(teacher, images)))
+    return torch.cat(logits), torch.cat(h)
 
 def features(teacher: Teacher, images: Tensor) -> Tensor: # (N, C, S, S) uint8 or floats in [0, 1]
     "The input of the `teacher`'s last linear layer for unaugmented images, (N, d) float32"
-    _, h = clean_pass(teacher, images)
-    return h.cpu()
+    return torch.cat([h.cpu() for _, h in passes(teacher, images)])
 
-def one_pass(teacher: Teacher, images: ImageSet) -> dict: # the images to score
-    "Name → `Difficulty` from a single pass of a finished `teacher` over unaugmented images; no forgetting"
-    logits, h = clean_pass(teacher, images.images)
-    scores = scores_of(logits, images.labels.to(logits.device), h.norm(dim=1))
+def one_pass(teacher: Teacher,  # finished
+             images: ImageSet,  # to score
+             batch: int = 1000  # at a time; logits of no more stand in memory
+             ) -> dict:
+    "Name → `Difficulty` from a single pass of a `teacher` over unaugmented images; nothing that needs several looks"
+    labels = images.labels.split(batch)
+    scores = {}
+    for (z, h), y in zip(passes(teacher, images.images, batch), labels):
+        for name, values in scores_of(z, y.to(z.device), h.norm(dim=1)).items():
+            scores.setdefault(name, []).append(values.cpu())
     about = dict(teacher=teacher.identity, passes=1)
-    return {name: as_difficulty(name, values, images, about) for name, values in scores.items()}
+    return {name: as_difficulty(name, torch.cat(values), images, about) for name, values in scores.items()}
 
 # %% ../../nbs/methods/20_difficulty.ipynb #5019e2fc
 def mean_ranks(x: Tensor) -> Tensor: # (N,)
@@ -323,30 +444,85 @@ def spearman(a, b) -> float: # two of `Difficulty` or tensors (N,), higher = har
 @dataclass(frozen=True)
 class PublishedScores:
     "What a file of published scores is about"
-    data: str               # name of the data set
+    data: str               # name of the data set, as `load` knows it
     classes: int            # of the data set
     images: int             # in its training split
     score: str              # what was measured
     higher_is_harder: bool  # which way the score grows
+    labels: str = ''        # SHA-256 of the labels in the official order, as int64; '': not known
+
+_CIFAR10 = 'f5cfe00b0f00968c0cc5ff3b1d2de51b10e33efa277c2986f4e0fa63e58c9f4f'
+_CIFAR100 = '8bf4935e7c77a3096270043c6f3b221b6ecb9c63d1a08608e9af66cff17e977a'
+_TINY = 'd6886bd1c321bc71b683b826c731e8294880c39ea912eec43b4690767dfa943a'
 
 PUBLISHED = { # by the name of the file
-    'forgetting_CIFAR10.npy': PublishedScores('cifar10', 10, 50_000, 'forgetting', True),
-    'cscores_CIFAR10.npz': PublishedScores('cifar10', 10, 50_000, 'cscore', False),
-    'forgetting_CIFAR100.npy': PublishedScores('cifar100', 100, 50_000, 'forgetting', True),
-    'cscores_CIFAR100.npz': PublishedScores('cifar100', 100, 50_000, 'cscore', False),
-    'forgetting_Tiny.npy': PublishedScores('tiny-imagenet', 200, 100_000, 'forgetting', True)}
+    'forgetting_CIFAR10.npy': PublishedScores('cifar10', 10, 50_000, 'forgetting', True, _CIFAR10),
+    'cscores_CIFAR10.npz': PublishedScores('cifar10', 10, 50_000, 'cscore', False, _CIFAR10),
+    'forgetting_CIFAR100.npy': PublishedScores('cifar100', 100, 50_000, 'forgetting', True, _CIFAR100),
+    'cscores_CIFAR100.npz': PublishedScores('cifar100', 100, 50_000, 'cscore', False, _CIFAR100),
+    'forgetting_Tiny.npy': PublishedScores('tiny-imagenet', 200, 100_000, 'forgetting', True, _TINY)}
 
 # %% ../../nbs/methods/20_difficulty.ipynb #b6561389
-def _read_scores(path: Path):
-    "The scores in a published file, and the labels beside them or None"
-    arrays = np.load(path, allow_pickle=False)
-    if path.suffix == '.npz': return arrays['scores'], arrays['labels']
-    return arrays, None
+def _pixel_hashes(images: Tensor) -> list: # (N, C, S, S) uint8
+    "16 bytes for each image, equal exactly where the pixels are"
+    rows = images.cpu().contiguous().flatten(1).numpy()
+    return [hashlib.blake2b(row, digest_size=16).digest() for row in rows]
 
-def published(path,            # one of the files in `PUBLISHED`, in any folder
-              images: ImageSet # the training split of that data set, or a part of it
+class Official:
+    "The official training images of a data set: which pixels stand at which place"
+    def __init__(self, real: RealData, facts: PublishedScores): # what `load` gave; what the scores are about
+        loaded = isinstance(real, RealData) and real.origin.get('name') == facts.data and not real.origin.get('then')
+        whole = loaded and (len(real.train), len(real.classes)) == (facts.images, facts.classes)
+        check(whole, f'{real!r:.120} are not the {facts.images:,} official training images of {facts.data}',
+              f"give what load({facts.data!r}) returns, all of it; nothing else says which image is which")
+        self.labels = real.train.labels.cpu()
+        digest = hashlib.sha256(self.labels.numpy().astype('<i8').tobytes()).hexdigest()
+        check(facts.labels in ('', digest), f'the labels of {facts.data} are in another order than the official ones',
+              'load the official files')
+        self.names = [real.classes[y] for y in self.labels.tolist()]
+        self.places = {} # hash → places; some data sets hold an image twice
+        for place, key in enumerate(_pixel_hashes(real.train.images)): self.places.setdefault(key, []).append(place)
+
+    def find(self, images: ImageSet) -> list:
+        "The place of each image, or None for one that is not among them; of equal images each has a place of its own"
+        free = {key: list(places) for key, places in self.places.items() if len(places) > 1}
+        found = []
+        for i, key in enumerate(_pixel_hashes(images.images)):
+            places = free.get(key) or self.places.get(key, [None])
+            if len(places) > 1: places = sorted(places, key=lambda place: self._rank(place, images, i))
+            found.append(places[0])
+            if key in free and places[0] in free[key]: free[key].remove(places[0])
+        return found
+
+    def _rank(self, place: int, images: ImageSet, i: int) -> tuple:
+        "Of several places with the same pixels: its own first, then one of its class, then the first"
+        own_class = images.classes[int(images.labels[i])]
+        return place != int(images.index[i]), self.names[place] != own_class, place
+
+@lru_cache(1)
+def _official(facts: PublishedScores, root: Path) -> Official:
+    "The official images below a folder; `InputError` where they are not there"
+    try: real = load(facts.data, root)
+    except InputError as e:
+        raise InputError(f'scores are matched by their pixels to the official images of {facts.data}, and {e.problem}',
+                         f'published(path, images, load({facts.data!r}, root=…)), or: {e.remedy}') from None
+    return Official(real, facts)
+
+# %% ../../nbs/methods/20_difficulty.ipynb #723189a0
+def _read_scores(path: Path) -> tuple:
+    "The scores in a published file, and the labels beside them or None. `InputError` where it holds something else."
+    try:
+        arrays = np.load(path, allow_pickle=False)
+        if path.suffix != '.npz': return torch.from_numpy(arrays), None
+        return torch.from_numpy(arrays['scores']), torch.from_numpy(arrays['labels'])
+    except Exception as e: # whatever NumPy says of a damaged file
+        raise InputError(f'{str(path)!r} holds no scores ({e!r:.80})', 'get the file again') from None
+
+def published(path,                        # one of the files in `PUBLISHED`, in any folder
+              images: ImageSet,            # training images of that data set: all or some, in any order, however named
+              real: RealData | None = None # its official files, what `load` gives; None: those in `data_home()`
               ) -> Difficulty:
-    "Published scores of these images. Raises `InputError` where the file is missing or belongs to other data."
+    "Published scores of these images, matched by pixels. `InputError` where the file or an image is not what it needs."
     path = Path(path)
     check(
         path.name in PUBLISHED and path.is_file(),
@@ -354,22 +530,24 @@ def published(path,            # one of the files in `PUBLISHED`, in any folder
         f'give the path of one of {list(PUBLISHED)}',
     )
     facts = PUBLISHED[path.name]
-    check(
-        (images.name, len(images.classes)) == (facts.data, facts.classes),
-        f'{path.name} scores {facts.data} with {facts.classes} classes, '
-        f'these are {len(images.classes)} classes of {images.name}',
-        'use the scores of these data',
-    )
     scores, labels = _read_scores(path)
     check(
-        len(scores) == facts.images and int(images.index.max()) < facts.images,
+        len(scores) == facts.images,
         f'{path.name} holds {len(scores):,} scores, the training split has {facts.images:,} images',
         'get the file again',
     )
+    official = _official(facts, data_home()) if real is None else Official(real, facts)
     check(
-        labels is None or torch.equal(torch.from_numpy(labels)[images.index], images.labels.cpu()),
-        f'the labels in {path.name} are not those of these images',
-        'load the official files, in their own order',
+        labels is None or torch.equal(labels.long(), official.labels),
+        f'the labels in {path.name} are not those of the official images',
+        'get the file again',
     )
-    scores = torch.from_numpy(scores)[images.index]
-    return Difficulty(scores, facts.score, facts.higher_is_harder, images.identity, dict(origin=path.name))
+    places = official.find(images)
+    strange = places.count(None)
+    check(
+        strange == 0,
+        f'{strange:,} of {len(images):,} images are none of the training images of {facts.data}, pixel by pixel',
+        'use images of these data; copies as JPEG, or of another size, have other pixels',
+    )
+    about = dict(origin=path.name, matched_by='pixels')
+    return Difficulty(scores[places], facts.score, facts.higher_is_harder, images.identity, about)

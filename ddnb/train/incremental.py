@@ -7,7 +7,7 @@ __all__ = ['only_classes', 'phases_of', 'IncrementalRow', 'class_incremental']
 
 # %% ../../nbs/train/05_incremental.ipynb #ff92249c
 import statistics
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from tqdm.auto import tqdm
@@ -38,64 +38,90 @@ def phases_of(n: int, phases: int, seed) -> list: # number of classes; in how ma
 @dataclass(frozen=True)
 class IncrementalRow(Fields):
     "Students of one kind on one memory; accuracies in [0, 1]"
-    name: str        # of the memory, or `CONTROL`
-    protocol: str    # its name, with what was changed
-    net: str         # the student
-    repeats: int     # students after each phase
-    ipc: float       # images per class in memory
-    classes: list    # number of classes seen after each phase
-    accuracies: list # after each phase, of each student
-    means: list      # after each phase
-    stds: list       # after each phase, 0 for a single student
-    recipe: dict     # how they were trained
+    name: str           # of the memory, or `CONTROL`
+    protocol: str       # its name, with what was changed
+    net: str            # the student
+    repeats: int        # students after each phase, each with an order of arrival of its own
+    ipc: float          # images per class in memory
+    classes: list       # number of classes seen after each phase
+    accuracies: list    # after each phase, of each student
+    means: list         # after each phase
+    stds: list          # after each phase, 0 for a single student
+    average: float      # average incremental accuracy: the mean over all phases, the first included
+    average_std: float  # its standard deviation over the students, 0 for a single one
+    recipe: dict        # how they were trained when all classes were there
+    control_of: list = field(default_factory=list) # of a control: names of the memories that it stands against
 
 def _after_phase(memory, real: RealData, classes: list, protocol: Protocol, net: str, seed: int, device) -> float:
     "Accuracy of one student on the classes so far"
     train, test = (only_classes(split, classes) for split in (real.train, real.test))
     part = replace(real, train=train, test=test, fitted_on=real.fitted_on or real.train)   # one space for all phases
-    recipe, rates = protocol.for_set(memory, net)
-    result = student(only_classes(memory, classes), part, net, recipe, seed, device=device, looks=1,
-                     order=protocol.order, rates=rates)
+    known = only_classes(memory, classes)
+    recipe, rates = protocol.for_set(known, net)
+    result = student(known, part, net, recipe, seed, device=device, looks=1, order=protocol.order, rates=rates)
     return result.last
 
 # %% ../../nbs/train/05_incremental.ipynb #3ef007bf
-def _memories(sets: dict, real: RealData, repeats: int, seed) -> dict:
-    "Name → a memory for each repeat: random real images at the budget of the first set, then the sets"
-    first = next(iter(sets.values()))
-    random = [random_real(real, first, (seed, r)) for r in range(repeats)]
-    return {CONTROL: random} | {name: [s] * repeats for name, s in sets.items()}
+@dataclass
+class _Memory:
+    "What is remembered, one set for each repeat"
+    name: str
+    sets: list
+    control_of: list = field(default_factory=list)
+
+def _memories(sets: dict, real: RealData, repeats: int, seed) -> list:
+    "Random real images at each budget that the sets have, then the sets"
+    def budget(s): return tuple(torch.bincount(s.labels.cpu(), minlength=len(real.classes)).tolist())
+    names = {}
+    for name, s in sets.items(): names.setdefault(budget(s), []).append(name)
+    controls = [_Memory(CONTROL, [random_real(real, sets[of[0]], (seed, r)) for r in range(repeats)], of)
+                for of in names.values()]
+    return controls + [_Memory(name, [s] * repeats) for name, s in sets.items()]
+
+def _incremental_row(memory: _Memory, accuracies: list, arrivals: list, protocol: Protocol, net: str) -> IncrementalRow:
+    "The row of a memory, from what was reached after each phase by each student"
+    def std(values): return statistics.stdev(values) if len(values) > 1 else 0.
+    of_each_student = [statistics.fmean(reached) for reached in zip(*accuracies)]
+    recipe, _ = protocol.for_set(memory.sets[0], net)
+    return IncrementalRow(
+        memory.name, protocol.name, net, len(memory.sets), len(memory.sets[0]) / len(memory.sets[0].classes),
+        [len(classes) for classes in arrivals], accuracies,
+        means=[statistics.fmean(a) for a in accuracies],
+        stds=[std(a) for a in accuracies],
+        average=statistics.fmean(of_each_student),
+        average_std=std(of_each_student),
+        recipe=asdict(recipe),
+        control_of=memory.control_of)
 
 def class_incremental(sets: dict,               # name → memory of all classes (DistilledSet or ImageSet)
-                      real: RealData,           # test images, and the pool of the control
+                      real: RealData,           # test images, and the pool of the controls
                       phases: int = 5,          # in which the classes arrive
                       protocol='hard',          # how each student is trained; one with hard labels
                       net: str = 'convnet3',    # the student
-                      repeats: int = 3,         # students per row, each with its own seed
-                      seed: int = 0,            # of the arrival, the control and the students
+                      repeats: int = 3,         # students per row, each with its own seed and order of arrival
+                      seed: int = 0,            # of the arrivals, the controls and the students
                       device: str = 'auto',     # 'auto', 'cpu' or 'cuda'
                       progress: bool = False    # show a progress bar
                       ) -> list:
-    "Accuracy on the classes so far after each phase, for each memory and for random real images: `IncrementalRow`s"
+    """Accuracy on the classes so far after each phase, for random real images at each budget and for each memory:
+    `IncrementalRow`s"""
     protocol, device = protocol_of(protocol, real), pick_device(device)
     check(len(sets) > 0, 'there is no memory to measure', "give at least one: {'name': a set}")
     check(protocol.recipe.labels == 'hard', f'protocol {protocol.name!r} has soft labels', 'give one with hard labels')
+    check(repeats >= 1, f'repeats={repeats}', 'at least 1; 3 or more show a spread')
     for name, s in sets.items(): check_classes(s.classes, real.classes, f'the set {name!r}', 'the real data')
-    arrivals = phases_of(len(real.classes), phases, seed)
+    arrivals = [phases_of(len(real.classes), phases, (seed, r)) for r in range(repeats)]
     memories = _memories(sets, real, repeats, seed)
     rows = []
     with tqdm(total=len(memories) * repeats * phases, disable=not progress, desc='students') as bar:
-        for name, draws in memories.items():
+        for memory in memories:
             accuracies = []
-            for classes in arrivals:
+            for phase in range(phases):
                 reached = []
-                for r, memory in enumerate(draws):
-                    reached.append(_after_phase(memory, real, classes, protocol, net, seed + r, device))
+                for r, remembered in enumerate(memory.sets):
+                    classes = arrivals[r][phase]
+                    reached.append(_after_phase(remembered, real, classes, protocol, net, seed + r, device))
                     bar.update()
                 accuracies.append(reached)
-            rows.append(IncrementalRow(
-                name, protocol.name, net, repeats, len(draws[0]) / len(real.classes),
-                [len(classes) for classes in arrivals], accuracies,
-                means=[statistics.fmean(a) for a in accuracies],
-                stds=[statistics.stdev(a) if repeats > 1 else 0. for a in accuracies],
-                recipe=asdict(protocol.on(net))))
+            rows.append(_incremental_row(memory, accuracies, arrivals[0], protocol, net))
     return rows

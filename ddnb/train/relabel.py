@@ -62,8 +62,8 @@ def _label_epoch(images: Tensor, teacher: Teacher, plan: EpochPlan, epoch: int, 
     logits = []
     for b, place in enumerate(batch_slices(len(images), batch)):
         x = _pictures(images, plan.batch(epoch, b, place))
-        logits.append(teacher.logits(x, batch=len(x), **options))
-    return torch.cat(logits).half()
+        logits.append(teacher.logits(x, batch=len(x), **options).half())
+    return torch.cat(logits)
 
 def _prepare(folder: Path, about: dict, size: int):
     "Refuse a folder with other labels, or a disk without room for so many bytes; write what the labels are"
@@ -93,7 +93,8 @@ def relabel(small,                  # the set to label: images in [0, 1] or byte
     """Store the teacher's logits for every view that a student with this recipe and seed will see.
 
     Returns the bytes they take. Raises `InputError` before anything is written where they do not fit."""
-    protocol, folder = protocol_of(protocol, real), Path(folder)
+    protocol = protocol_of(protocol, real).for_images(len(small))
+    folder = Path(folder)
     recipe = protocol.recipe
     check_stats(stats)
     check_classes(small.classes, teacher.classes, 'the set')
@@ -159,7 +160,8 @@ def student(self: StoredLabels,
           'use the set they were made for, in its own order')
     check_classes(small.classes, self.about['classes'], 'the set', 'the stored labels')
     if seed is None: seed = self.about['seed']
-    return train_student(small, real, net, self.protocol.on(net), seed, self.label, self.plans, device)
+    return train_student(small, real, net, self.protocol.on(net), seed, self.label, self.plans, device,
+                         self.protocol.looks)
 
 @patch
 def evaluate(self: StoredLabels,

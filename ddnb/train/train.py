@@ -287,16 +287,23 @@ def train(net: nn.Module,                # trained in place
           ):
     """Train `net`: a generator that yields an `Event` a step and goes on from `state` if that holds a part of the way.
 
-    A `watch` that has a method `follow` gets the network before the first step."""
+    A `watch` that has a method `follow` gets the network and the recipe before the first step; its method `leave` is
+    called at the end, however that comes."""
     _check_labels(recipe, data, label)
-    n, size = len(data.labels), data.images.shape[-1]
-    slices = batch_slices(n, recipe.batch)
+    slices = batch_slices(len(data.labels), recipe.batch)
     opt = make_optimiser(net, recipe)
     if 'net' in state:
         net.load_state_dict(state['net'])
         opt.load_state_dict(state['opt'])
     state.update(net=net, opt=opt, step=state.get('step', 0))
-    if hasattr(watch, 'follow'): watch.follow(net)
+    if hasattr(watch, 'follow'): watch.follow(net, recipe)
+    try: yield from _train(net, data, recipe, state, opt, slices, seed, label, plans, watch, after)
+    finally:
+        if hasattr(watch, 'leave'): watch.leave()
+
+def _train(net, data, recipe, state, opt, slices, seed, label, plans, watch, after):
+    "The steps of `train`: one `Event` each"
+    n, size = len(data.labels), data.images.shape[-1]
     total = recipe.epochs * len(slices)
     plan = None
     while state['step'] < total:
@@ -529,7 +536,8 @@ def squeeze(real: RealData,               # what `load` gives
             device: str = 'auto',         # 'auto', 'cpu' or 'cuda'
             folder=None,                  # run folder, to be able to resume; None: nothing is written
             watch=None,                   # sees each step's logits by example, see `train`
-            progress: bool = True         # show a progress bar
+            progress: bool = True,        # show a progress bar
+            method: type = Squeeze        # or a class that derives from it: `ScoredSqueeze` keeps scores with the run
             ) -> Teacher:
     "Train a teacher on real images and measure it on the test split after the last epoch"
     check(isinstance(real, RealData), f'squeeze takes real data, it got {type(real).__name__}',
@@ -537,8 +545,9 @@ def squeeze(real: RealData,               # what `load` gives
     usual_net, usual_recipe = SQUEEZE[family(real.name, real.size, SQUEEZE)]
     recipe = recipe or usual_recipe
     if epochs is not None: recipe = replace(recipe, epochs=epochs)
-    method = Squeeze(net or usual_net, recipe, seed, device)
+    method = method(net or usual_net, recipe, seed, device)
     if folder is None: return method.make(real, progress=progress, watch=watch)
     check(watch is None, 'watch= and folder= were both given',
-          'leave one out: what a watcher saw can not be resumed')
+          'leave one out: what a watcher saw can not be resumed; '
+          'method=ScoredSqueeze logs difficulty in a run that can')
     return method.start(real, folder=folder).wait(progress=progress).result()

@@ -42,10 +42,12 @@ def filter_plot(mixed: DistilledSet) -> Plot:
     return fig
 
 # %% ../../nbs/view/03_plots_ccfs.ipynb #a94301f7
-def as_harder(name: str) -> str: # of a score
+def as_harder(name: str,                            # of a score
+              higher_is_harder: bool | None = None  # which way it grows; None: as its registered name says
+              ) -> str:
     "What an axis shows on which higher is harder: '−aum', for AUM is low where an image is hard"
-    lower_is_harder = name in SCORES and not SCORES[name].higher_is_harder
-    return f'−{name}' if lower_is_harder else name
+    if higher_is_harder is None: higher_is_harder = name not in SCORES or SCORES[name].higher_is_harder
+    return name if higher_is_harder else f'−{name}'
 
 def chosen_plot(mixed: DistilledSet) -> Plot:
     """Difficulty of the images each phase chose: violin, mean and bounds; crosses are images that a shortage
@@ -58,7 +60,8 @@ def chosen_plot(mixed: DistilledSet) -> Plot:
         filled_in = scores[~by_rule]
         ax.plot(np.full(len(filled_in), r['phase']), filled_in, 'x', color=GREY, ms=4)
     for c in ax.collections: c.set_edgecolor(AMBER)
-    name = as_harder(mixed.provenance['difficulty']['name'])
+    facts = mixed.provenance['difficulty']
+    name = as_harder(facts['name'], facts.get('higher_is_harder'))
     ax.set(title=f'difficulty of the chosen ({name}: up is harder)', xlabel='phase',
            xticks=[r['phase'] for r in phases])
     return fig
@@ -89,25 +92,39 @@ def where_plot(mixed: DistilledSet,    # a set of CCFS
     labels = [f'phase {r["phase"]}' for r in phases]
     axes[1, 0].hist([r['scores'] for r in phases], edges, stacked=True, color=colours, label=labels)
     axes[1, 0].set(title=f'chosen in phase 1 (pale) to {len(phases)} (dark)',
-                   xlabel=f'difficulty ({as_harder(difficulty.name)}: right is harder)')
+                   xlabel=f'difficulty ({as_harder(difficulty.name, difficulty.higher_is_harder)}: right is harder)')
     return fig
 
 def _rgb(colour): return tuple(int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5))
 
 # %% ../../nbs/view/03_plots_ccfs.ipynb #3135129d
-def supply_plot(mixed: DistilledSet) -> Plot:
+def supply_plot(mixed: DistilledSet, # a set of CCFS
+                classes=None,        # class numbers; None: all, or of many those with the least to spare
+                most: int = 25       # classes that are shown without being asked for
+                ) -> Plot:
     """Candidates of each class in each phase (bars) against what was wanted (line); short classes are marked
     by ▾ and what they lack"""
-    phases, classes = records(mixed), mixed.classes
-    fig, axes = plot(1, len(phases), 2.4, .9 + .16 * len(classes), sharey=True)
+    phases = records(mixed)
+    total = len(mixed.classes)
+    chosen = sorted(_scarcest(phases, total)[:most]) if classes is None else list(classes)
+    fig, axes = plot(1, len(phases), 2.4, .9 + .16 * len(chosen), sharey=True)
     for ax, r in zip(axes[0], phases):
-        ax.barh(range(len(classes)), r['candidates'], color=AMBER, alpha=.5, height=.7)
-        if len(r['need']) == len(classes): # over all classes together there is one number
-            for c, (need, candidates) in enumerate(zip(r['need'], r['candidates'])): _need(ax, c, need, candidates)
+        candidates = [r['candidates'][c] for c in chosen]
+        ax.barh(range(len(chosen)), candidates, color=AMBER, alpha=.5, height=.7)
+        if len(r['need']) == total: # over all classes together there is one number
+            for row, c in enumerate(chosen): _need(ax, row, r['need'][c], candidates[row])
         ax.set(title=f'phase {r["phase"]}', xlabel='candidates (line: wanted)', xlim=(0, None),
-               ylim=(len(classes) - .5, -.5))
-    axes[0, 0].set_yticks(range(len(classes)), [name[:16] for name in classes])
+               ylim=(len(chosen) - .5, -.5))
+    axes[0, 0].set_yticks(range(len(chosen)), [mixed.classes[c][:16] for c in chosen])
+    if len(chosen) < total:
+        which = 'with the least to spare' if classes is None else 'asked for'
+        axes[0, 0].set_title(f'{len(chosen)} of {total} classes, {which}; phase {phases[0]["phase"]}', loc='left')
     return fig
+
+def _scarcest(phases: list, classes: int) -> list: # records; number of classes
+    "Class numbers, the one whose candidates exceed the need by least in any phase first"
+    def to_spare(c): return min(r['candidates'][c] - (r['need'][c] if len(r['need']) == classes else 0) for r in phases)
+    return sorted(range(classes), key=to_spare)
 
 def _need(ax, y: int, need: int, candidates: int):
     "A line where the need is, and what is lacking"
@@ -119,11 +136,10 @@ def _need(ax, y: int, need: int, candidates: int):
 # %% ../../nbs/view/03_plots_ccfs.ipynb #5a64dacc
 def median_index(mixed: DistilledSet, phase: int, c: int) -> int | None: # a set of CCFS; phase from 1; class number
     "Index in the set of the image of that phase and class whose score is nearest to their median, or None"
-    phases = records(mixed)
-    record = next(r for r in phases if r['phase'] == phase)
+    record = next(r for r in records(mixed) if r['phase'] == phase)
     real = torch.from_numpy(mixed.source == 'real')
-    first_stage = mixed.stage[real].min()
-    of_phase = real & (mixed.stage == first_stage - phases[0]['phase'] + phase)
+    before = int(mixed.stage[~real].max()) if (~real).any() else 0 # phases count on from the stages of the distilled
+    of_phase = real & (mixed.stage == before + phase)
     indices = of_phase.nonzero().flatten().tolist()
     scores = {i: score for i, score in zip(indices, record['scores']) if mixed.labels[i] == c}
     if not scores: return None

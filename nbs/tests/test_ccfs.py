@@ -7,18 +7,31 @@ import numpy as np
 import pytest
 import torch
 import warm
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ddnb.core.basics import InputError, seeded
 from ddnb.core.config import from_config, registered, to_config
 from ddnb.core.run import Run, resume
-from ddnb.data.images import DistilledSet
+from ddnb.data.images import DistilledSet, ImageSet
 from ddnb.data.load import load
-from ddnb.methods.ccfs import CCFS, SHORTAGE, Phase, Selection, budgets
+from ddnb.methods.ccfs import (
+    CCFS,
+    SHORTAGE,
+    TEACHERS,
+    Look,
+    Phase,
+    Selection,
+    budgets,
+    candidates,
+    fine_order,
+    take_first,
+    teacher_answers,
+)
 from ddnb.methods.difficulty import PUBLISHED, Difficulty, TrainingLog, published, spearman
 from ddnb.methods.select import select
 from ddnb.train.evaluate import protocol
 from ddnb.train.train import Teacher, squeeze
-from ddnb.view.plots_ccfs import median_index, where_plot
+from ddnb.view.plots_ccfs import chosen_plot, median_index, supply_plot, where_plot
 
 START = '''
 import functools
@@ -198,7 +211,7 @@ def test_a_teacher_that_knows_nothing_of_the_labels_is_refused(real, small, teac
     answers[:, 3] = 1
     class Ignorant(Teacher):
         def to(self, device): return self
-        def logits(self, images): return answers
+        def logits(self, images): return answers[:len(images)]
     ignorant = Ignorant(**{k: v for k, v in vars(teacher).items() if k in Teacher.__dataclass_fields__})
     with pytest.raises(InputError, match='the teacher is right on 1'):
         Selection(quick(), small, ignorant, real, None, {})
@@ -211,14 +224,13 @@ def test_a_filter_that_diverged_is_named(monkeypatch, real, teacher):
         quick(alpha=0.).make(None, teacher, real)
 
 
-def knows_everything(selection, net, images):
-    "Logits of a filter that is right on all images"
-    labels = selection.labels if images is selection.train.images else selection.real.test.labels.cpu()
-    return 9 * torch.eye(selection.classes)[labels]
+def knows_everything(selection, net, images, labels):
+    "What a filter says that is right on all images"
+    return Look(labels.cpu(), torch.full((len(labels),), 9.), torch.full((len(labels),), 9.))
 
 
 def test_a_perfect_filter_leaves_nothing_to_choose(monkeypatch, real, small, teacher, aum):
-    monkeypatch.setattr(Selection, 'logits', knows_everything)
+    monkeypatch.setattr(Selection, 'look', knows_everything)
     alone = quick(alpha=0., shortage='short')
     with pytest.raises(InputError, match='no image was chosen'): alone.make(None, teacher, real)
     sizes = {policy: len(quick(shortage=policy).make(small, teacher, real, aum)) for policy in SHORTAGE}
@@ -271,7 +283,7 @@ def extremes(real, small, teacher):
     scores[3], scores[5] = -.10006, .70006
     hard = Difficulty(scores, 'made up', True, real.train.identity)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Selection, 'logits', knows_everything)
+        patch.setattr(Selection, 'look', knows_everything)
         method = quick(ipc=100, alpha=.02, phases=1, coarse='correct', balance=False)
         simple = method.make(small, teacher, real, hard)
         hardest = replace(method, fine='hard').make(small, teacher, real, hard)
@@ -301,37 +313,181 @@ def test_the_median_image_of_a_class_has_the_score_nearest_to_the_median(extreme
     assert abs(found - np.median(scores)) == np.abs(scores - np.median(scores)).min()
 
 
+def test_the_axis_says_minus_where_lower_is_harder(real, small, teacher, monkeypatch):
+    "Also for a score that no log measures, as the published C-scores"
+    monkeypatch.setattr(Selection, 'look', knows_everything)
+    cscore = Difficulty(torch.rand(len(real.train), generator=seeded('c')), 'cscore', False, real.train.identity)
+    mixed = quick(coarse='correct').make(small, teacher, real, cscore)
+    assert '(−cscore: up is harder)' in chosen_plot(mixed).axes[0].get_title()
+    assert '(−cscore: right is harder)' in where_plot(mixed, cscore).axes[1].get_xlabel()
+    by_logit = quick(coarse='correct').make(small, teacher, real)
+    assert '(−logit: up is harder)' in chosen_plot(by_logit).axes[0].get_title()
+
+
+@pytest.mark.parametrize('alpha', [0., .5])
+def test_the_median_images_are_there_where_the_first_phase_chose_nothing(real, small, teacher, aum, monkeypatch, alpha):
+    phase = []
+    def knows_everything_at_first(selection, net, images, labels):
+        answers = knows_everything(selection, net, images, labels)
+        first = not selection.phases
+        phase.append(first)
+        return answers if first else replace(answers, answers=(answers.answers + 1) % 10)
+    monkeypatch.setattr(Selection, 'look', knows_everything_at_first)
+    method = quick(shortage='short', alpha=alpha, ipc=4 if alpha else 2)
+    mixed = method.make(small if alpha else None, teacher, real, aum)
+    nothing, some = mixed.provenance['selection']
+    assert len(nothing['scores']) == 0 < len(some['scores'])
+    for c in range(10):
+        i = median_index(mixed, 2, c)
+        assert median_index(mixed, 1, c) is None and mixed.labels[i] == c and mixed.source[i] == 'real'
+
+
+def test_a_supply_of_many_classes_shows_those_with_the_least_to_spare():
+    images, labels = torch.rand(200, 1, 4, 4), torch.arange(200) % 100
+    record = dict(phase=1, need=[5] * 100, candidates=[200 - c for c in range(100)], chosen=[5] * 100)
+    mixed = DistilledSet(images, labels, list(range(100)), provenance=dict(selection=[record, dict(record, phase=2)]))
+    fig = supply_plot(mixed)
+    _, height = fig.get_size_inches()
+    assert height < 6 and len(fig.axes[0].patches) == 25
+    assert '25 of 100 classes, with the least to spare' in fig.axes[0].get_title(loc='left')
+    assert [t.get_text() for t in fig.axes[0].get_yticklabels()] == [str(c) for c in range(75, 100)]
+    asked = supply_plot(mixed, classes=[3, 1])
+    assert [t.get_text() for t in asked.axes[0].get_yticklabels()] == ['3', '1']
+    assert [p.get_width() for p in asked.axes[0].patches] == [197, 199]
+
+
+class Operations(TorchDispatchMode):
+    "Counts what torch is asked to do"
+    count = 0
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_to_take_the_first_of_each_group_costs_the_same_for_any_number_of_groups():
+    order, pool = torch.randperm(2000, generator=seeded('order')), torch.rand(2000, generator=seeded('pool')) < .7
+    counts = []
+    for groups in (2, 500):
+        group = torch.arange(2000) % groups
+        need = torch.arange(groups) % 6
+        with Operations() as operations: first = take_first(order, pool, group, need)
+        counts.append(operations.count)
+        candidates_in_order = order[pool[order]]
+        plain = [candidates_in_order[group[candidates_in_order] == g][:n] for g, n in enumerate(need.tolist())]
+        assert torch.equal(first, torch.cat(plain))
+    assert counts[0] == counts[1]
+
+
+def test_logits_of_a_batch_at_a_time_are_enough(real, small, teacher, monkeypatch):
+    state, sizes, logits = {}, [], Selection.logits
+    selection = Selection(quick(), small, teacher, real, None, state)
+    net = teacher.net
+    whole = logits(selection, net, real.train.images)
+    def watched(self, net, images):
+        sizes.append(len(images))
+        return logits(self, net, images)
+    monkeypatch.setattr(Selection, 'logits', watched)
+    seen = selection.look(net, real.train.images, real.train.labels)
+    assert sizes == [1000, 438]
+    assert torch.equal(seen.answers, whole.argmax(1))
+    assert torch.allclose(seen.logit, whole.gather(1, selection.labels[:, None])[:, 0], atol=1e-5)
+    assert torch.equal(seen.margin > 0, seen.answers == selection.labels)
+    assert torch.equal(teacher_answers(teacher, selection.train), teacher.logits(real.train.images).argmax(1))
+
+
+def test_filters_take_the_batch_of_their_size_or_the_one_that_was_asked_for(real, small, teacher):
+    def batches(protocol):
+        selection = Selection(quick(protocol=protocol), small, teacher, real, None, {})
+        return [selection.recipe(n).batch for n in (4999, 5000, 10_000)]
+    assert batches('ccfs') == batches('ccfs-scripts') == [32, 64, 128]
+    assert batches('ccfs(batch=48)') == [48] * 3
+    assert batches('hard') == [256] * 3
+
+
+def test_photos_have_no_settings_of_ccfs_and_that_is_said(teacher):
+    photos = load('digits', size=80)
+    with pytest.raises(InputError, match="'ccfs' has settings for .* none for these images .imagenet."):
+        protocol('ccfs', photos)
+    large = replace(teacher, size=80)
+    with pytest.raises(InputError, match='none for these images'): quick(alpha=0.).check(None, large, photos)
+    quick(alpha=0., protocol='cda(epochs=2)').check(None, large, photos)
+    quick(alpha=0., protocol='hard(epochs=2)').check(None, large, photos)
+    assert protocol('ccfs', load('digits', size=64)).recipe.epochs == 100
+
+
+def test_the_released_teachers_took_200_epochs():
+    assert {recipe.epochs for _, recipe in TEACHERS.values()} == {200}
+    assert TEACHERS['tiny-imagenet'][1].lr == .2
+
+
+def plain_phase(answers, teacher_answers, labels, scores, taken, counts, coarse, fine):
+    "The released selection of a phase as it is described: sets, a sort by score for each class, a slice"
+    right = {i for i, (a, y) in enumerate(zip(answers, labels)) if a == y}
+    known = {i for i, (a, y) in enumerate(zip(teacher_answers, labels)) if a == y}
+    everyone = set(range(len(labels)))
+    pool = ((everyone - right) if coarse == 'misclassified' else right) & known - set(taken)
+    chosen = []
+    for c, count in enumerate(counts):
+        ranked = sorted((i for i in pool if labels[i] == c), key=lambda i: scores[i], reverse=fine == 'hard')
+        chosen += ranked[:count]
+    return chosen
+
+
+@pytest.mark.parametrize('coarse', ['misclassified', 'correct'])
+@pytest.mark.parametrize('fine', ['simple', 'hard'])
+def test_each_phase_chooses_what_the_paper_describes(coarse, fine):
+    "Three phases over 600 images with different scores, with a shortage in the later ones"
+    g = seeded('phases')
+    n, classes = 600, 10
+    labels, scores = torch.arange(n) % classes, torch.randperm(n, generator=g).float()
+    teacher = torch.where(torch.rand(n, generator=g) < .95, labels, (labels + 1) % classes)
+    taken = []
+    for phase, count in enumerate((20, 20, 19)):
+        wrong = torch.rand(n, generator=g) < .6 / (phase + 1)
+        answers = torch.where(wrong, (labels + 3) % classes, labels)
+        pool = candidates(coarse, answers, labels, teacher == labels, torch.tensor(taken, dtype=torch.long))
+        order = fine_order(fine, 'index', scores, torch.zeros(n), torch.arange(n), None)
+        ours = take_first(order, pool, labels, torch.full((classes,), count)).tolist()
+        assert ours == plain_phase(answers.tolist(), teacher.tolist(), labels.tolist(), scores.tolist(), taken,
+                                   [count] * classes, coarse, fine)
+        taken += ours
+    assert 0 < len(taken) < classes * 59  # it ran short on the way
+
+
 @pytest.fixture
-def cifar10(data_folder): return load('cifar10', root=data_folder('cifar-10-batches-py')).train
+def whole_cifar10(data_folder): return load('cifar10', root=data_folder('cifar-10-batches-py'))
 
 
-def test_the_published_scores_load_and_agree(pack, cifar10):
-    forgetting = published(pack/'difficulty-scores/forgetting_CIFAR10.npy', cifar10)
-    cscore = published(pack/'difficulty-scores/cscores_CIFAR10.npz', cifar10)
-    assert abs(spearman(forgetting, cscore) - .845) < .002  # turned so that both grow with difficulty
+@pytest.fixture
+def cifar10(whole_cifar10): return whole_cifar10.train
+
+
+def test_published_scores_agree_and_are_matched_by_pixels(pack, whole_cifar10):
+    cifar10 = whole_cifar10.train
+    file = pack/'difficulty-scores/forgetting_CIFAR10.npy'
+    forgetting = published(file, cifar10, whole_cifar10)
+    assert torch.equal(forgetting.scores, torch.from_numpy(np.load(file)))
     assert int((forgetting.scores == 0).sum()) == 7399
     assert abs(float(forgetting.scores.mean()) - 5.09) < .01
+    cscore = published(pack/'difficulty-scores/cscores_CIFAR10.npz', cifar10, whole_cifar10)
+    assert abs(spearman(forgetting, cscore) - .845) < .002  # turned so that both grow with difficulty
 
     easy = select('easiest', cifar10, 20, cscore)
     assert float(cscore.scores[easy].min()) > .7
     assert cifar10.labels[easy].bincount().tolist() == [20] * 10
 
-
-def test_published_scores_follow_a_part_of_the_data(pack, cifar10):
-    file = pack/'difficulty-scores/forgetting_CIFAR10.npy'
+    by_class = cifar10.labels.argsort(stable=True)  # as class folders come, under a name that proves nothing
+    exported = ImageSet(cifar10.images[by_class], cifar10.labels[by_class], cifar10.classes, name='cifar100')
+    here = published(file, exported, whole_cifar10)
+    assert torch.equal(here.scores, forgetting.scores[by_class])
+    with pytest.raises(InputError, match='another order'): forgetting.check_data(exported)
     part = cifar10.take(torch.arange(500, 700))
-    assert torch.equal(published(file, part).scores, published(file, cifar10).part(cifar10, part).scores)
-
-
-def test_published_scores_follow_another_order(pack, cifar10):
-    file = pack/'difficulty-scores/forgetting_CIFAR10.npy'
-    forgetting = published(file, cifar10)
-    shuffled = cifar10.take(torch.randperm(len(cifar10), generator=torch.Generator().manual_seed(0)))
-    with pytest.raises(InputError, match='another order'): forgetting.check_data(shuffled)
-    here = published(file, shuffled)  # its index says which image is which
-    assert torch.equal(here.scores, forgetting.scores[shuffled.index])
+    assert torch.equal(published(file, part, whole_cifar10).scores, forgetting.part(cifar10, part).scores)
+    with pytest.raises(InputError, match='none of the training images'):
+        published(file, whole_cifar10.test, whole_cifar10)
 
 
 @pytest.mark.parametrize('name', sorted(set(PUBLISHED) - {'forgetting_CIFAR10.npy', 'cscores_CIFAR10.npz'}))
-def test_published_scores_of_other_classes_are_refused(pack, cifar10, name):
-    with pytest.raises(InputError, match='10 classes of cifar10'): published(pack/'difficulty-scores'/name, cifar10)
+def test_published_scores_of_other_data_are_refused(pack, real, name):
+    with pytest.raises(InputError, match='are not the .* official training images'):
+        published(pack/'difficulty-scores'/name, real.train, real)

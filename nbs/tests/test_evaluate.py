@@ -10,6 +10,7 @@ from ddnb.core.basics import InputError, to_unit
 from ddnb.core.config import register, registered
 from ddnb.data.images import DistilledSet, Training
 from ddnb.data.load import load
+from ddnb.train import evaluate as room
 from ddnb.train.evaluate import (
     CONTROL,
     PROTOCOLS,
@@ -19,6 +20,7 @@ from ddnb.train.evaluate import (
     control_of,
     curriculum,
     difference,
+    epochs_looked_at,
     evaluate,
     examples,
     label_robust_score,
@@ -29,6 +31,7 @@ from ddnb.train.evaluate import (
     scores_text,
     spread,
 )
+from ddnb.train.relabel import StoredLabels, relabel
 from ddnb.train.train import Recipe, Teacher, squeeze
 
 
@@ -267,6 +270,50 @@ def test_rows_know_the_chance_level(real, small):
 def test_names_in_a_table_are_no_markup():
     assert '<script>' not in scores_html([row('<script>')])
     assert '–' in scores_html([row('a'), replace(row('b'), protocol='kd')])
+
+
+def test_the_batch_of_a_student_follows_the_size_of_the_set(real):
+    released = protocol('ccfs')
+    assert [released.for_images(n).recipe.batch for n in (4999, 5000, 9999, 10_000)] == [32, 64, 64, 128]
+    assert released.for_set(real.train.subset(2), 'convnet3')[0].batch == 32
+    kept = protocol('ccfs(batch=256)')
+    assert kept.for_set(real.train.subset(2), 'convnet3')[0].batch == 256
+    assert protocol('ccfs(epochs=3)').sized and not kept.sized
+    tiny = protocol('ccfs', replace(load('digits', size=64), name='photos'))
+    assert tiny.for_images(100).recipe.batch == 64
+    assert protocol('hard').for_images(100).recipe.batch == 256
+
+
+def test_stored_labels_have_the_batch_of_the_set(real, small, tmp_path):
+    teacher = squeeze(real.subset(2), 'convnet1-w4', epochs=1, progress=False)
+    relabel(small, real, teacher, 'ccfs(epochs=6)', tmp_path/'labels')
+    stored = StoredLabels(tmp_path/'labels')
+    assert stored.recipe.batch == 32
+    row = stored.evaluate(small, real, 'convnet1-w4', repeats=1)[0]
+    assert row.recipe['batch'] == 32 and row.best_of == 'the last fifth'
+
+
+def test_looks_are_a_setting_of_the_protocol():
+    assert sorted(epochs_looked_at(500, 'last fifth')) == list(range(402, 501))  # 99, as released
+    assert sorted(epochs_looked_at(100, 'last fifth')) == list(range(82, 101))   # 19
+    assert sorted(epochs_looked_at(1, 'last fifth')) == [1]
+    assert sorted(epochs_looked_at(20, 4)) == [5, 10, 15, 20]
+    assert protocol('hard').looks == 10 and protocol('ccfs').looks == protocol('ccfs-scripts').looks == 'last fifth'
+    assert protocol('ccfs(looks=3)').looks == 3 and protocol('ccfs(looks=3)').name == 'ccfs(looks=3)'
+    assert protocol('hard(looks=last fifth)').looks == 'last fifth'
+    for wrong in ('hard(looks=0)', 'hard(looks=often)', 'hard(looks=1.5)'):
+        with pytest.raises(InputError, match='looks='): protocol(wrong)
+
+
+def test_a_row_says_what_its_best_is_the_best_of(real, small, monkeypatch):
+    reached = iter(range(100))
+    monkeypatch.setattr(room, 'accuracy', lambda net, test, precision: next(reached) / 100)
+    names = ['hard(epochs=20)', 'hard(epochs=20, looks=last fifth)', 'hard(epochs=2, looks=1)']
+    rows = evaluate(small, real, protocol=names, nets='convnet1-w4', repeats=1, control=False)
+    assert [row.best_of for row in rows] == ['10 looks', 'the last fifth', 'the last epoch']
+    assert [row.best for row in rows] == [.09, .12, .13]  # the last of 10 looks, of 3, of 1
+    assert 'of the last fifth' in scores_text(rows) and 'of the last fifth' in scores_html(rows)
+    assert Row.from_json(rows[1].to_json()) == rows[1]
 
 
 @pytest.mark.parametrize('stages, rates', [(6, ()), (8, (.01,) * 6 + (.005,) * 2)])

@@ -15,7 +15,7 @@ from test_core import Count, Number, until
 
 from ddnb.core import run as core
 from ddnb.core.basics import InputError
-from ddnb.core.config import known
+from ddnb.core.config import known, save_state
 from ddnb.core.run import Event, Method, Run, Stopped, is_written, live_run, resume
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -194,6 +194,15 @@ def test_pieces_come_back_in_their_order(tmp_path):
     until(lambda: len(run.memory.get('pieces', {})) > 20)
     run.stop().wait()
     assert resume(tmp_path).result().value == 1
+
+
+@pytest.mark.parametrize('state', [dict(x=1), dict(_step='4', _pieces=[]), dict(_step=4, _pieces=7)])
+def test_a_state_that_is_no_checkpoint_is_named(tmp_path, state):
+    run = Count(steps=10**6).start(folder=tmp_path)
+    until(lambda: run.last)
+    run.stop().wait()
+    save_state(state, tmp_path/'state.safetensors')
+    with pytest.raises(InputError, match='is no checkpoint of a run'): resume(tmp_path)
 
 
 # ---- who is at work --------------------------------------------------------------------------------------------

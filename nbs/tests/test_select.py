@@ -1,4 +1,6 @@
-"Selections: what each needs is asked for, and classes that are too small are named"
+"Selections: what each needs is asked for, classes that are too small are named, rules keep to their definitions"
+import math
+
 import pytest
 import torch
 
@@ -6,7 +8,21 @@ from ddnb.core.basics import InputError, seeded
 from ddnb.core.config import registered
 from ddnb.data.load import load
 from ddnb.methods.difficulty import Difficulty
-from ddnb.methods.select import SELECTIONS, neighbours, pick_random, select
+from ddnb.methods.select import (
+    SELECTIONS,
+    counts_of,
+    distances_to,
+    median,
+    median_distance,
+    neighbours,
+    pick_d2,
+    pick_facility_location,
+    pick_herding,
+    pick_k_center,
+    pick_moderate,
+    pick_random,
+    select,
+)
 
 
 @pytest.fixture(scope='module')
@@ -25,18 +41,23 @@ def scores(images):
 def features(images): return torch.randn(len(images), 6, generator=seeded('features'))
 
 
+@pytest.fixture(scope='module')
+def logits(images): return torch.randn(len(images), 10, generator=seeded('logits'))
+
+
 def test_the_registry_has_the_rules_of_the_field():
     assert SELECTIONS is registered('selection')
-    rules = {'random', 'easiest', 'hardest', 'window', 'aum', 'ccs', 'herding', 'k-center', 'moderate', 'd2'}
+    rules = {'random', 'easiest', 'hardest', 'window', 'aum', 'ccs', 'herding', 'k-center', 'moderate', 'd2',
+             'least-confidence', 'facility-location', 'craig', 'gradmatch', 'cal', 'contextual-diversity'}
     assert rules <= set(SELECTIONS)
 
 
 @pytest.mark.parametrize('name', SELECTIONS)
-def test_a_selection_is_balanced_and_repeats_itself(images, scores, features, name):
-    indices = select(name, images, 4, scores, features)
+def test_a_selection_is_balanced_and_repeats_itself(images, scores, features, logits, name):
+    indices = select(name, images, 4, scores, features, logits=logits)
     assert images.labels[indices].tolist() == [c for c in range(10) for _ in range(4)]
     assert len(indices.unique()) == 40
-    assert torch.equal(indices, select(name, images, 4, scores, features))
+    assert torch.equal(indices, select(name, images, 4, scores, features, logits=logits))
 
 
 @pytest.mark.parametrize('name', [name for name, rule in SELECTIONS.items() if rule.score])
@@ -62,6 +83,13 @@ def test_a_selection_by_features_asks_for_those_of_all_images(images, scores, fe
         with pytest.raises(InputError, match='needs features of the 200 images'): select(name, images, 4, scores, wrong)
 
 
+@pytest.mark.parametrize('name', [name for name, rule in SELECTIONS.items() if rule.logits])
+def test_a_selection_by_logits_asks_for_those_of_all_images(images, scores, features, logits, name):
+    for wrong in (None, logits[:-1]):
+        with pytest.raises(InputError, match='needs logits of the 200 images'):
+            select(name, images, 4, scores, features, logits=wrong)
+
+
 def test_an_unknown_selection_is_refused_with_those_there_are(images):
     with pytest.raises(InputError, match="no selection 'best'.*\n.*'random', 'easiest'"): select('best', images, 4)
 
@@ -77,3 +105,121 @@ def test_neighbours_are_the_same_in_any_chunks(features):
     again, same = neighbours(features, 4, rows=7)
     assert torch.equal(indices, same) and torch.allclose(distances, again)
     assert not (indices == torch.arange(len(features))[:, None]).any()  # nobody is its own neighbour
+
+
+@pytest.mark.parametrize('name', SELECTIONS)
+@pytest.mark.parametrize('balance', ['proportional', 'global'])
+def test_every_rule_selects_from_all_classes_together(images, scores, features, logits, name, balance):
+    few = images.take(torch.arange(60, 200))  # classes 0 to 2 are empty
+    part = {key: score.part(images, few) for key, score in scores.items()}
+    indices = select(name, few, 3, part, features[60:], logits=logits[60:], balance=balance)
+    assert len(indices) == len(indices.unique()) == 30
+    of_each = few.labels[indices].bincount(minlength=10).tolist()
+    if balance == 'proportional': assert of_each == [0] * 3 + [5, 5] + [4] * 5
+
+
+def test_the_hardest_of_all_are_the_hardest_of_all(images, scores):
+    hardest = select('hardest', images, 4, scores['el2n'], balance='global')
+    assert torch.equal(hardest, scores['el2n'].harder.argsort(descending=True, stable=True)[:40])
+
+
+def test_an_empty_class_is_told(images):
+    few = images.take((images.labels != 3).nonzero().flatten())
+    with pytest.raises(InputError, match="class 'three' holds 0"): select('random', few, 4)
+
+
+def test_classes_of_unequal_size_have_a_number_each(images):
+    few = images.take(torch.arange(5, 200))
+    wanted = [15, 0, 1, 2, 3, 4, 5, 6, 7, 20]
+    assert few.labels[select('random', few, wanted)].bincount(minlength=10).tolist() == wanted
+    with pytest.raises(InputError, match="class 'zero' holds 15"): select('random', few, 16)
+    for ipc, problem in (([1, 2], 'ipc has 2 numbers'), ([0] * 10, '0 images'), (0, '0 images'), (-1, 'images')):
+        with pytest.raises(InputError, match=problem): select('random', few, ipc)
+    with pytest.raises(InputError, match='there are 195'): select('random', few, 20, balance='global')
+    with pytest.raises(InputError, match="balance='fair'"): select('random', few, 2, balance='fair')
+
+
+def test_proportions_add_up(images):
+    few = images.take(torch.cat([torch.arange(7), torch.arange(20, 31), torch.arange(40, 42)]))
+    counts = counts_of(few, 1, 'proportional')
+    assert counts.tolist() == [4, 5, 1] + [0] * 7 and int(counts.sum()) == 10
+
+
+def reference_d2(scores, h, k, n, gamma):
+    "The paper's two passes, message by message, in float64"
+    h, every = h.double(), range(len(h))
+    distance = [[(h[i] - h[j]).norm().item() for j in every] for i in every]
+    near = [sorted((j for j in every if j != i), key=lambda j: distance[i][j])[:n] for i in every]
+    value = [scores[i] + sum(math.exp(-distance[i][j]) * scores[j] for j in near[i]) for i in every]
+    taken = []
+    while len(taken) < k:
+        best = max((i for i in every if i not in taken), key=lambda i: value[i])
+        taken.append(best)
+        for j in near[best]: value[j] -= math.exp(-gamma * distance[best][j]) * value[best]
+    return taken
+
+
+def jaccard(a, b): return len(set(a) & set(b)) / len(set(a) | set(b))
+
+
+@pytest.mark.parametrize('scale, offset', [(1, 0), (.3, 1000)])
+def test_d2_is_the_one_of_the_paper(scale, offset):
+    "Also where the features lie far from 0, and float32 has few digits left for their differences"
+    g = seeded('d2')
+    h = scale * torch.randn(60, 8, generator=g) + offset
+    scores = torch.rand(60, generator=g) * 1.4
+    ours = pick_d2((scores, h), torch.zeros(60), 20, None)
+    assert jaccard(ours.tolist(), reference_d2(scores.tolist(), h, 20, 5, .1)) == 1
+
+
+def test_d2_leaves_out_the_hardest_and_shares_among_strata():
+    g = seeded('strata')
+    h, scores = torch.randn(100, 4, generator=g), torch.rand(100, generator=g)
+    kept = scores.argsort()[:60]
+    without = pick_d2((scores, h), torch.zeros(100), 20, None, drop=.4)
+    assert set(without.tolist()) <= set(kept.tolist())
+    in_pool = pick_d2((scores[kept.sort().values], h[kept.sort().values]), torch.zeros(60), 20, None)
+    assert torch.equal(without, kept.sort().values[in_pool])
+    spread = pick_d2((torch.linspace(0, 1, 100), h), torch.zeros(100), 20, None, strata=10)
+    assert torch.bincount(spread // 10, minlength=10).tolist() == [2] * 10
+
+
+def test_neighbours_are_exact_where_features_have_an_offset():
+    h = torch.randn(300, 16, generator=seeded('offset')) + 3000
+    exact = (h[:, None].double() - h[None].double()).norm(dim=2).fill_diagonal_(torch.inf)
+    distances, indices = neighbours(h, 4)
+    assert torch.equal(indices, exact.topk(4, largest=False).indices)
+    assert torch.allclose(distances.double(), exact.topk(4, largest=False).values, rtol=1e-5)
+
+
+def test_the_median_of_an_even_number_lies_between_the_middle_two():
+    x = torch.tensor([[4., 1], [1, 2], [3, 9], [2, 4]])
+    assert median(x).tolist() == [2.5, 3]
+    assert median(x[:3]).tolist() == [3, 2]
+    moderate = pick_moderate(torch.tensor([0., 1, 4, 10]), torch.zeros(4), 2, None)  # the median is 2.5
+    assert sorted(moderate.tolist()) == [1, 2]
+    labels = torch.tensor([0, 0, 1, 1])
+    assert torch.allclose(median_distance(x, labels)[:2], torch.tensor([1.5, .5]).norm().expand(2))
+
+
+def test_distances_in_blocks_are_the_same(features):
+    whole = (features[3] - features).norm(dim=1)
+    assert torch.equal(distances_to(features, features[3], rows=7), whole)
+
+
+def test_no_block_of_distances_is_larger_than_its_rows(monkeypatch):
+    "Herding and k-center of a large group copy a block of its features at a time"
+    largest = []
+    norm = torch.Tensor.norm
+    def watched(x, *args, **options):
+        largest.append(len(x))
+        return norm(x, *args, **options)
+    monkeypatch.setattr(torch.Tensor, 'norm', watched)
+    h = torch.randn(40_000, 2, generator=seeded('many'))
+    for rule in (pick_herding, pick_k_center): rule(h, torch.zeros(40_000), 2, seeded(0))
+    assert max(largest) <= 16_384
+
+
+def test_a_table_of_pairs_has_a_largest_size():
+    with pytest.raises(InputError, match='similarities of 20,001 images'):
+        pick_facility_location(torch.zeros(20_001, 1), torch.zeros(20_001), 2, None)

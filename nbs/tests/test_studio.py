@@ -710,7 +710,7 @@ def test_stopped_stages_give_those_that_are_there_and_the_present_one(tmp_path, 
 
 
 def test_a_stopped_selection_gives_the_phases_so_far(tmp_path, real, teacher):
-    method = CCFS(ipc=3, alpha=0., phases=3, protocol='ccfs(epochs=40)', sized=False)
+    method = CCFS(ipc=3, alpha=0., phases=3, protocol='ccfs(epochs=40, batch=64)')
     inputs = dict(small=None, teacher=teacher, real=real, difficulty=None)
     run = halted(method, inputs, tmp_path/'run', lambda r: r.memory.get('phases'))
     small = run.unfinished()

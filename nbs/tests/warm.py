@@ -34,22 +34,31 @@ def serve():
     answers = os.fdopen(os.dup(1), 'w')
     for line in sys.stdin:
         order = json.loads(line)
-        answer = begin(order) if 'args' in order else exit_status(order['pid'])
+        answer = begin(order, answers) if 'args' in order else exit_status(order['pid'])
         answers.write(json.dumps(answer) + '\n')
         answers.flush()
 
 
+ENDED = {}  # process number → exit status: the system tells it once, and two threads may ask
+
+
 def exit_status(pid):
     "How a child ended, as `subprocess` says it; None while it works"
-    ended, status = os.waitpid(pid, os.WNOHANG)
-    return os.waitstatus_to_exitcode(status) if ended else None
+    if pid not in ENDED:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if not ended: return None
+        ENDED[pid] = os.waitstatus_to_exitcode(status)
+    return ENDED[pid]
 
 
-def begin(order):
+def begin(order, answers):
     "Fork; the child becomes the program, the parent returns its process number"
     pid = os.fork()
     os.setpgid(pid, pid or os.getpid())  # by both, so that neither finds the old group: a kernel's is signalled whole
-    if pid: return pid
+    if pid:
+        ENDED.pop(pid, None)  # a number may come again
+        return pid
+    os.close(answers.fileno())  # so that a parent that died is not waited for
     status = 1
     try:
         become(order)
