@@ -19,7 +19,7 @@ setup(
     long_description=Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     packages=find_packages(include=['ddnb', 'ddnb.*']),
-    package_data={'': ['*.css', '*.js', '*.j2']},  # style sheets, scripts and templates beside the modules
+    package_data={'': ['*.css', '*.js', '*.j2', '*.txt']},  # styles, scripts, templates and tables beside the modules
     zip_safe=False,
     python_requires='>=' + cfg['min_python'],
     install_requires=cfg['requirements'].split(),

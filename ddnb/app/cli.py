@@ -49,7 +49,7 @@ from ..data.spaces import make_space
 from ..methods.difficulty import TrainingLog
 from ..methods.trajectory import TrainExperts, read_buffers, settings_of
 from ..train.doctor import diagnose, quick_teacher
-from ..train.evaluate import evaluate, protocol
+from ..train.evaluate import beside_hard, evaluate, protocol
 from ..train.judge import Judge
 from ..train.train import squeeze
 
@@ -227,11 +227,11 @@ def add_inputs(parser, cls):  # an argparse parser; a method's class
     elif 'real' in inputs: add_data(parser)
 
 # %% ../../nbs/app/01_cli.ipynb #31aed831
-def chosen_inputs(args) -> dict:  # what argparse parsed
+def chosen_inputs(args, method) -> dict:  # what argparse parsed; the method with its settings
     "What the method starts from, by name"
     names = runnable()[args.method].inputs()
     inputs = {name: registered('input')[name].read(folder) for name, folder in given(args, 'input').items()}
-    if 'real' in names:
+    if 'real' in names and method.wants('real'):
         inputs['real'] = chosen_data(args) if args.data else reload(inputs['teacher'].data_facts)
     return inputs
 
@@ -283,7 +283,7 @@ def check_folder(path, option: str):  # that is to be written; the option that g
 def _run(args):
     if args.out: check_folder(args.out, '--out')
     method = chosen_method(args)
-    inputs = chosen_inputs(args)
+    inputs = chosen_inputs(args, method)
     watch = Judge(args.judge_every, args.judge) if args.judge else None
     if not args.dry_run: return follow(method.start(**inputs, folder=args.out, watch=watch), args.imports)
     print_cost(method.dry_run(**inputs))
@@ -453,10 +453,9 @@ def _evaluate(args):
     sets = {} if args.diagnose and real is not None else read_sets(args.sets, real)
     if real is None: real = data_to_judge_on(args, teacher, sets)
     if args.diagnose: sets = diagnosed_sets(args.sets, real, teacher, args.seed)
-    names = list(args.protocol)
-    if args.hard and 'hard' not in names: names.append('hard')
-    protocols = [protocol(name, real) for name in names]
+    protocols = [protocol(name, real) for name in args.protocol]
     if args.epochs is not None: protocols = [p.replace(epochs=args.epochs) for p in protocols]
+    if args.hard: protocols = beside_hard(protocols, real)
     rows = evaluate(sets, real, teacher, protocols, args.nets, args.repeats, not args.no_control, args.seed,
                     hard=False, device=args.device, progress=True)
     print(rows, flush=True)  # first: they took long to make

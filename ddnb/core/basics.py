@@ -15,6 +15,7 @@ import json
 import os
 import re
 import threading
+import warnings
 from base64 import b64encode
 from contextlib import contextmanager
 from html import escape
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -216,42 +217,91 @@ def png_uri(picture: Image.Image) -> str: # a picture of PIL
 
 # %% ../../nbs/core/00_basics.ipynb #c1e57b3b
 def read_image(path,
-               size: int | None = None # resize the short side to this and cut the centre; None: as it is
+               size: int | None = None, # resize the short side and cut the centre square of so many pixels; None: as is
+               short: int | None = None # pixels of the short side before the cut; None: `size`
                ) -> np.ndarray:
-    "An image file as uint8 (H, W, 3). Raises `InputError` naming the file if it is empty, cut short or no image."
+    """An image file as uint8 (H, W, 3), turned upright; warns where something else than 8-bit colours was in it.
+
+    Raises `InputError` naming the file if it is empty, cut short, no image, or of numbers without a range."""
+    pixels, changes = _read_pixels(path, size, short)
+    _tell_changes({change: [path] for change in changes})
+    return pixels
+
+def _read_pixels(path, size, short) -> tuple:
+    "The image of a file, and what had to be changed for that, in words"
     try:
         with Image.open(path) as file:
-            picture = file.convert('RGB')
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as e:
+            picture, changes = _eight_bit_colours(file)
+    except _NO_IMAGE as e:
         empty = Path(path).exists() and Path(path).stat().st_size == 0
         reason = 'it is empty' if empty else e
         raise InputError(f'{str(path)!r} can not be read as an image ({reason})',
-                         'replace the file, or take it out') from None
-    return np.asarray(_cut(picture, size) if size else picture)
+                         'replace the file (8 bits a channel are sure to be read), or take it out') from None
+    return np.asarray(_cut(picture, size, short or size) if size else picture), changes
 
-def _cut(picture: Image.Image, size: int) -> Image.Image:
-    "The picture with its short side at `size` pixels, its centre cut out"
+_NO_IMAGE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError)
+
+def _eight_bit_colours(file: Image.Image) -> tuple: # what PIL has opened
+    "The picture in RGB, upright, opaque; and what was changed. `ValueError` for numbers without a range."
+    changes = []
+    if _has_deep_colours(file): changes.append('16 bits a channel, rounded to 8')
+    if getattr(file, 'n_frames', 1) > 1: changes.append('several pictures in a file, of which the first was taken')
+    picture = ImageOps.exif_transpose(file)
+    if file.getexif().get(_ORIENTATION, 1) != 1: changes.append('turned upright, as the camera noted')
+    if picture.mode.startswith('I;16') or (picture.mode == 'I' and file.format == 'PNG'):
+        changes.append('16 bits a channel, rounded to 8')
+        picture = Image.fromarray(np.round(np.asarray(picture).astype(np.float64) / 257).astype(np.uint8))
+    if picture.mode in ('I', 'F'): raise ValueError(f'its numbers (mode {picture.mode!r} of PIL) have no range')
+    if picture.mode == 'CMYK': changes.append('printing inks (CMYK), turned into RGB without a colour profile')
+    if picture.has_transparency_data:
+        picture, clear = _on_white(picture)
+        if clear: changes.append('transparent in places, laid on white')
+    return picture.convert('RGB'), changes
+
+def _has_deep_colours(file: Image.Image) -> bool:
+    "Are there 16 bits a channel that PIL reduces by itself?"
+    return any(';16' in str(arguments) for *_, arguments in file.tile) and not file.mode.startswith('I')
+
+_ORIENTATION = 0x0112 # the tag of EXIF
+
+def _on_white(picture: Image.Image) -> tuple:
+    "A picture with transparency on a white ground, and whether that shows anywhere"
+    picture = picture.convert('RGBA')
+    ground = Image.new('RGBA', picture.size, 'white')
+    clear = picture.getchannel('A').getextrema()[0] < 255
+    return Image.alpha_composite(ground, picture), clear
+
+def _tell_changes(changed: dict): # what was changed, in words → paths
+    "One warning for each kind of change"
+    for change, paths in changed.items():
+        which = repr(str(paths[0])) if len(paths) == 1 else f'{len(paths):,} images, {str(paths[0])!r} the first'
+        warnings.warn(f'{which}: {change}', UserWarning, stacklevel=3)
+
+def _cut(picture: Image.Image, size: int, short: int) -> Image.Image:
+    "The picture with its short side at `short` pixels, a centre of `size` cut out: torchvision's Resize and CenterCrop"
     if picture.size == (size, size): return picture
-    scale = size / min(picture.size)
-    width = max(size, round(picture.width * scale))
-    height = max(size, round(picture.height * scale))
-    left, top = (width - size) // 2, (height - size) // 2
+    smaller = min(picture.size)
+    width, height = (int(short * side / smaller) for side in picture.size)
+    left, top = (round((side - size) / 2) for side in (width, height))
     return picture.resize((width, height), Image.BILINEAR).crop((left, top, left + size, top + size))
 
 # %% ../../nbs/core/00_basics.ipynb #907cc945
-def stack_images(paths,                # image files
-                 size=None,            # pixels along a side; None: their own
-                 progress=lambda it: it # wraps the list, as tqdm does
+def stack_images(paths,                  # image files
+                 size=None,              # pixels along a side; None: their own
+                 progress=lambda it: it, # wraps the list, as tqdm does
+                 short=None              # pixels of the short side before the centre is cut; None: `size`
                  ) -> Tensor:
-    "Image files as one uint8 tensor (N, 3, H, W), all of one size"
-    images = []
+    "Image files as one uint8 tensor (N, 3, H, W), all of one size; each kind of change is told once, see `read_image`"
+    images, changed = [], {}
     for path in progress(paths):
-        image = read_image(path, size)
+        image, changes = _read_pixels(path, size, short)
         images.append(image)
+        for change in changes: changed.setdefault(change, []).append(path)
         height, width, _ = images[0].shape
         check(image.shape == images[0].shape,
               f'{str(path)!r} is {image.shape[1]}×{image.shape[0]} pixels, {str(paths[0])!r} is {width}×{height}',
               f'make them one size: size={min(width, height)} resizes and cuts the centre')
+    _tell_changes(changed)
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
 
 # %% ../../nbs/core/00_basics.ipynb #2e08065d

@@ -842,6 +842,10 @@ class Method:
     def check(self, **inputs):
         "Raise `InputError` before anything expensive starts, if the `inputs` do not fit"
 
+    def wants(self, name: str) -> bool: # of an input
+        "Is this input used, with the method's settings? One that isn't is not kept, and need not be there."
+        return True
+
     def start(self, *inputs, folder=None, watch=None, **named) -> Run: # inputs by place or by name
         """Start a run and return it at once; `run.result()` waits for what it makes. `folder=None` makes a new one.
 
@@ -857,6 +861,7 @@ class Method:
         check(fits, f'{type(self).__name__} takes {names}; {len(inputs)} inputs and {list(named)} were given',
               'leave the others out')
         given = dict.fromkeys(names) | dict(zip(names, inputs)) | dict(named)
+        given = {name: value if self.wants(name) else None for name, value in given.items()}
         self.check(**given)
         return given
 

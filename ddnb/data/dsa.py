@@ -48,11 +48,15 @@ def _move_pixels(x, affine):
     grid = F.affine_grid(affine.to(x.dtype), list(x.shape), align_corners=True)
     return F.grid_sample(x, grid, align_corners=True)
 
+def _hole_side(size: int) -> int: return int(size / 2 + .5)
+
 def _outside(hole, size):
     "1 outside the squares of half the side around `hole`, 0 inside, (n, S, S)"
-    half = size // 4
+    side = _hole_side(size)
     position = torch.arange(size, device=hole.device)
-    def near(centre): return (position >= centre[:, None] - half) & (position < centre[:, None] + half)
+    def near(centre):
+        first = centre[:, None] - side // 2
+        return (position >= first) & (position < first + side)
     rows, columns = near(hole[:, 0]), near(hole[:, 1])
     return (~(rows[:, :, None] & columns[:, None, :])).float()
 
@@ -68,7 +72,7 @@ def _random_map(kind: str, n: int, size: int, generator) -> Tensor:
     if kind == 'flip':
         a[:, 0, 0] = 1 - 2 * (torch.rand(n, generator=generator) < .5).float()
     if kind == 'crop':
-        far = round(size / 8)
+        far = int(size / 8 + .5)
         a[:, :, 2] = torch.randint(-far, far + 1, (n, 2), generator=generator) * 2 / (size - 1)
     if kind == 'scale':
         a[:, [0, 1], [0, 1]] = _uniform(n, 2, 1 / 1.2, 1.2, generator)
@@ -90,7 +94,8 @@ def _choose(operations, rule: str, generator) -> list:
     def one_of(names): return names[int(torch.randint(len(names), (1,), generator=generator))]
     if rule == 'one': return [one_of(operations)]
     names = [o for o in ('colour', 'flip') if o in operations]
-    names.append(one_of([o for o in ('crop', 'scale', 'rotate') if o in operations]))
+    shape = [o for o in ('crop', 'scale', 'rotate') if o in operations]
+    if shape: names.append(one_of(shape))
     if 'cutout' in operations: names.append('cutout')
     return names
 
@@ -106,7 +111,7 @@ def _draw_group(n: int, size: int, generator, operations, rule: str) -> DSAParam
     for kind in names:
         if kind not in ('colour', 'cutout'): affine = _after(affine, _random_map(kind, n, size, generator))
     if 'cutout' in names:
-        hole = torch.randint(0, size + 1 - (size // 2) % 2, (n, 2), generator=generator)
+        hole = torch.randint(0, size + 1 - _hole_side(size) % 2, (n, 2), generator=generator)
     return DSAParams(colour, affine, hole)
 
 def _no_change(size: int) -> tuple:

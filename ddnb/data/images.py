@@ -9,6 +9,7 @@ __all__ = ['EXPORTS', 'fingerprint', 'channel_statistics', 'Training', 'Labelled
 # %% ../../nbs/data/00_images.ipynb #595f4aad
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -220,6 +221,8 @@ def _remedy_for_classes(ours: list, theirs: list) -> str:
         return 'the classes are the same in another order: reorder one of them, as the cookbook shows'
     if any(names == [str(i) for i in range(len(names))] for names in (ours, theirs)):
         return 'one of them has numbers for names: where they belong together, read_set(path, classes=real.classes)'
+    if any(all(re.fullmatch(r'n\d{8}', name) for name in names) for names in (ours, theirs)):
+        return 'one of them goes by WordNet ids: teacher.for_classes(real.classes) matches torchvision\'s to them'
     return 'use the two that belong together'
 
 # %% ../../nbs/data/00_images.ipynb #d08f102b

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RATIO', 'Schedule', 'constant', 'step', 'linear', 'cosine', 'Reversed', 'reverse', 'bounds', 'random_boxes',
            'random_views', 'pad_views', 'whole_views', 'view_matrices', 'apply_views', 'Mix', 'random_mix',
-           'open_mosaics', 'close_mosaics']
+           'random_holes', 'apply_holes', 'open_mosaics', 'close_mosaics']
 
 # %% ../../nbs/data/02_views.ipynb #ca4c9faf
 import math
@@ -105,14 +105,16 @@ RATIO = (3 / 4, 4 / 3) # width to height, as torchvision has it
 def random_boxes(lo: Tensor,       # (n,) lower bounds of the area, shares of the image
                  hi: Tensor,       # (n,) upper bounds
                  size: int,        # pixels along the image's side
-                 generator) -> Tensor:
+                 generator,
+                 ratio=RATIO       # bounds of width to height
+                 ) -> Tensor:
     """Boxes by torchvision's `RandomResizedCrop` rule, (n, 4) int64: top, left, height, width.
 
     Whole image after ten tries in vain."""
     n = len(lo)
     u = torch.rand(n, 10, 2, generator=generator, dtype=torch.float64)
     area = size * size * (lo[:, None] + (hi - lo)[:, None] * u[..., 0])
-    ratio = torch.exp(math.log(RATIO[0]) + math.log(RATIO[1] / RATIO[0]) * u[..., 1])
+    ratio = torch.exp(math.log(ratio[0]) + math.log(ratio[1] / ratio[0]) * u[..., 1])
     w = (area * ratio).sqrt().round()
     h = (area / ratio).sqrt().round()
     fits = (w > 0) & (w <= size) & (h > 0) & (h <= size)
@@ -130,18 +132,20 @@ def _random_flips(n: int, generator, flip: bool) -> Tensor:
     "A column of ones and zeros: is the image mirrored? (n, 1) int64"
     return (torch.rand(n, 1, generator=generator) < .5).long() * int(flip)
 
-def random_views(lo: Tensor,          # (n,) lower bounds of the crop's area, shares of the image
-                 hi: Tensor,          # (n,) upper bounds
-                 size: int,           # pixels along the image's side
+def random_views(lo: Tensor,              # (n,) lower bounds of the crop's area, shares of the image
+                 hi: Tensor,              # (n,) upper bounds
+                 size: int,               # pixels along the image's side
                  generator,
-                 flip: bool = True,   # mirror with probability ½
-                 shift: int = 0,      # roll by 0 … shift pixels down and right, each
+                 flip: bool = True,       # mirror with probability ½
+                 shift: int = 0,          # roll by 0 … shift pixels down and right, each
+                 both_ways: bool = False, # roll by −shift … shift instead
+                 ratio=RATIO              # bounds of the crop's width to its height
                  ) -> Tensor:
     "Views for n steps or n images, (n, 7) int64: top, left, height, width, flip, down, right"
     n = len(lo)
-    boxes = random_boxes(lo, hi, size, generator)
+    boxes = random_boxes(lo, hi, size, generator, ratio)
     flips = _random_flips(n, generator, flip)
-    rolls = torch.randint(0, shift + 1, (n, 2), generator=generator)
+    rolls = torch.randint(-shift if both_ways else 0, shift + 1, (n, 2), generator=generator)
     return torch.cat([boxes, flips, rolls], 1)
 
 # %% ../../nbs/data/02_views.ipynb #f738a2d4
@@ -234,6 +238,30 @@ def _random_hole(size: int, share: float, generator) -> tuple:
     edges = (row - half, row + half, column - half, column + half)
     return tuple(min(max(edge, 0), size) for edge in edges)
 
+# %% ../../nbs/data/02_views.ipynb #18534cbc
+def random_holes(n: int,        # images
+                 size: int,     # pixels along an image's side
+                 share: float,  # side of the hole, as a share of the image's
+                 generator) -> Tensor:
+    "Square holes around random pixels, cut off at the border, (n, 7) float32: top, bottom, left, right, and a colour"
+    half = int(share * size + .5) // 2
+    centre = torch.randint(0, size, (n, 2), generator=generator)
+    colour = torch.rand(n, 3, generator=generator)
+    edges = torch.stack([centre - half, centre + half], 2).clamp(0, size) # (n, 2, 2): rows and columns, from and to
+    return torch.cat([edges.flatten(1).float(), colour], 1)
+
+def apply_holes(x: Tensor,     # (N, C, S, S) in [0, 1]
+                holes: Tensor, # (N, 7), see `random_holes`
+                ) -> Tensor:
+    "Each image with its hole"
+    top, bottom, left, right = holes[:, :4, None].unbind(1)
+    position = torch.arange(x.shape[-1], device=x.device)
+    rows = (position >= top) & (position < bottom)
+    columns = (position >= left) & (position < right)
+    hole = rows[:, None, :, None] & columns[:, None, None, :]
+    channels = torch.arange(x.shape[1], device=x.device) % 3
+    return torch.where(hole, holes[:, 4:][:, channels, None, None], x)
+
 # %% ../../nbs/data/02_views.ipynb #8e4a8529
 def open_mosaics(images: Tensor, factor: int) -> Tensor: # (N, C, S, S), tiles along a side
     "The tiles of each image, row by row, enlarged bilinearly to its size: (N·factor², C, S, S). Differentiable."
@@ -247,8 +275,8 @@ def open_mosaics(images: Tensor, factor: int) -> Tensor: # (N, C, S, S), tiles a
     return F.interpolate(tiles, size=(size, size), mode='bilinear', align_corners=False)
 
 def close_mosaics(images: Tensor, factor: int) -> Tensor: # (N·factor², C, S, S), tiles along a side
-    "factor² images, shrunk by averaging, in the frame of one: (N, C, S, S)"
-    tiles = F.avg_pool2d(images, factor)
+    "factor² images, shrunk to their nearest pixels as IDC begins, in the frame of one: (N, C, S, S)"
+    tiles = images[:, :, ::factor, ::factor]
     n = len(images) // factor**2
     c, side = tiles.shape[1], tiles.shape[-1]
     tiles = tiles.reshape(n, factor, factor, c, side, side)

@@ -58,7 +58,7 @@ class Shard(Method):
     def stream(self, teacher, state):
         "Recover these blocks from a `TeacherAt`; returns a `DistilledSet` of them (`state`: see `Method`)"
         chosen = slice(self.first, self.last)
-        return (yield from self.method.stream(teacher.fetch(), state, chosen))
+        return (yield from self.method.stream(teacher.fetch(), None, state, chosen))
 
 # %% ../../nbs/methods/14_shards.ipynb #95190db1
 @dataclass(frozen=True)
@@ -130,6 +130,8 @@ def shards(method: CDA,       # the recovery to plan
     check(isinstance(method, CDA), f'{type(method).__name__} can not be cut into shards',
           'CDA recovers independent blocks; the steps of the others build on each other')
     check(isinstance(each, int) and each >= 1, f'each={each!r}', 'put at least 1 block into a shard')
+    check(method.init == 'noise', f'init={method.init!r} needs the real images, which no shard carries',
+          "use init='noise', or recover in one run: method.start(teacher, real)")
     method.check(teacher)
     plan = _plan(method, teacher, each)
     folder = Path(folder)

@@ -451,7 +451,7 @@ def match(self: MTT, stage: Stage, state: dict, trajectories: Tensor, s: int) ->
     self.move(stage, state, by_z, self.lr, self.momentum)
     if by_y: self.move_labels(state, by_y[0])
     state.update(step_size=step_size, step_size_v=speed)
-    return dict(loss=value, step_size=step_size, start=t, gradient=by_z.norm())
+    return dict(loss=value, step_size=step_size, start_epoch=t, gradient_norm=by_z.norm())
 
 def _note_failure(state: dict, s: int, loss: Tensor, gradient: Tensor, step_size: Tensor):
     "Remember iteration `s`, its loss and its step size if it is the first that failed"

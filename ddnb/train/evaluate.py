@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['ORDERS', 'LAST_FIFTH', 'PROTOCOLS', 'CONTROL', 'batch_for', 'Protocol', 'protocol', 'random_real', 'curriculum',
-           'examples', 'teach', 'StudentResult', 'epochs_looked_at', 'student', 'Fields', 'Row', 'Scores', 'control_of',
-           'difference', 'make_row', 'looks_text', 'spread', 'row_name', 'gap_text', 'best_text', 'scores_text',
-           'scores_html', 'whole', 'evaluate', 'hlr', 'ior', 'label_robust_score']
+           'examples', 'number_of_examples', 'teach', 'StudentResult', 'epochs_looked_at', 'student', 'Fields', 'Row',
+           'Scores', 'control_of', 'difference', 'make_row', 'looks_text', 'spread', 'row_name', 'gap_text',
+           'best_text', 'scores_text', 'scores_html', 'beside_hard', 'with_stats', 'check_set', 'whole', 'evaluate',
+           'hlr', 'ior', 'label_robust_score']
 
 # %% ../../nbs/train/03_evaluate.ipynb #a409cdbe
 import itertools
@@ -51,6 +52,7 @@ class Protocol:
     learned_rates: bool = False         # do step sizes and space come with the set (MTT)?
     own_labels: bool = False            # are a set's own soft labels used where it has some (MTT)?
     smooth_others: float | None = None  # `smooth` for students other than ResNet-18 (RD3); None: the recipe's
+    stats: str = 'running'              # BatchNorm of a labelling teacher: its 'running' statistics or each 'batch' own
     sized: bool = False                 # does the number of images decide about the batch (CCFS), see `batch_for`?
     looks: object = 10                  # at the test images in each stage: how many, evenly, or 'last fifth' (CCFS)
     halve_from: int | None = None       # stages after which the learning rate is halved (IDC); None: it never is
@@ -58,19 +60,22 @@ class Protocol:
     def __post_init__(self):
         fits = self.looks == LAST_FIFTH or type(self.looks) is int and self.looks >= 1
         check(fits, f'looks={self.looks!r} is unknown', f'give a number of looks, 10 say, or {LAST_FIFTH!r}')
+        check(self.order in ORDERS, f'there is no order {self.order!r}', f'use one of {ORDERS}')
+        check_stats(self.stats)
 
-    def replace(self, **changes) -> 'Protocol': # settings of `Recipe`, or `looks`
-        "The same with other settings, and a name that says so. `InputError` for a setting that a `Recipe` hasn't."
-        recipe_changes = {k: v for k, v in changes.items() if k != 'looks'}
-        check_names(Recipe, recipe_changes)
+    def replace(self, **changes) -> 'Protocol': # settings of `Recipe`, and its own but for its name
+        "The same with other settings, and a name that says so. `InputError` for a setting that neither has."
+        own = {f.name for f in fields(Protocol)} - {'name', 'recipe'}
+        of_recipe = {k: v for k, v in changes.items() if k not in own}
+        check_names(Recipe, of_recipe)
         settings = ', '.join(f'{k}={v}' for k, v in changes.items())
         changed_before = self.name.endswith(')')
         name = f'{self.name[:-1]}, {settings})' if changed_before else f'{self.name}({settings})'
-        return replace(
-            self, name=name, recipe=replace(self.recipe, **recipe_changes), looks=changes.get('looks', self.looks),
-            smooth_others=None if 'smooth' in changes else self.smooth_others,
-            own_labels=self.own_labels and 'labels' not in changes,
-            sized=self.sized and 'batch' not in changes) # a batch that was asked for is kept
+        others = {k: v for k, v in changes.items() if k in own}
+        if 'smooth' in changes: others.setdefault('smooth_others', None)
+        if 'labels' in changes: others.setdefault('own_labels', False)
+        if 'batch' in changes: others.setdefault('sized', False) # a batch that was asked for is kept
+        return replace(self, name=name, recipe=replace(self.recipe, **of_recipe), **others)
 
     def on(self, net: str) -> Recipe: # a student's name, see `make_net`
         "The recipe for a student of that name"
@@ -144,7 +149,7 @@ _register('hard', {'cifar10': _HARD})
 _register('kd', {'cifar10': replace(_HARD, labels='teacher', times_t2=True)})
 
 # %% ../../nbs/train/03_evaluate.ipynb #eec1e495
-_CIFAR = Recipe(epochs=400, batch=128, optimiser='adamw', lr=1e-3, weight_decay=.01, crop='pad',
+_CIFAR = Recipe(epochs=400, batch=128, optimiser='adamw', lr=1e-3, weight_decay=.01, spare_vectors=False, crop='pad',
                 mix='mixup', mix_alpha=.8, labels='teacher', temperature=30.)
 _TINY = Recipe(epochs=100, batch=256, lr=.2, weight_decay=1e-4, warmup=5, crop='resized',
                labels='teacher', times_t2=True)
@@ -159,7 +164,7 @@ _register('cda', {
     'cifar10': replace(_CIFAR, epochs=800),
     'tiny-imagenet': replace(_TINY, batch=64),
     'imagenet': replace(_IMAGENET, batch=128),
-    'imagenet-21k': replace(_IMAGENET, batch=32, lr=2e-3)})
+    'imagenet-21k': replace(_IMAGENET, batch=32, lr=2e-3, flip=False, mix='', cutout=.5, label_smoothing=.2)})
 
 # %% ../../nbs/train/03_evaluate.ipynb #b674e4e1
 _DSA = Recipe(epochs=1000, batch=256, lr=.01, decay='halfway', flip=False, dsa='one')
@@ -241,6 +246,10 @@ def examples(small,                    # a DistilledSet or ImageSet
         labels = labels.repeat_interleave(tiles * tiles)
         if soft is not None: soft = soft.repeat_interleave(tiles * tiles, 0)
     return Examples(images, labels, space_of(real, recipe.space, device), real.train.flips, soft)
+
+def number_of_examples(small) -> int: # a DistilledSet or ImageSet
+    "How many examples a set becomes: a mosaic is as many as it has tiles"
+    return len(small) * small.training.mosaic ** 2
 
 def teach(teacher: Teacher,      # on the device of the students
           recipe: Recipe,        # its precision
@@ -501,13 +510,35 @@ def _by_name(small) -> dict:
     name = small.provenance.get('method', 'distilled') if isinstance(small, DistilledSet) else 'real subset'
     return {name: small}
 
-def _protocols(names, real: RealData, hard: bool) -> list: # one or several
-    "The protocols of those names, and 'hard' beside those with soft labels, if it is wanted and missing"
+def _as_published(p: Protocol, real: RealData) -> bool:
+    "Is it a registered protocol without changes?"
+    return p.name in PROTOCOLS and p == protocol(p.name, real)
+
+def beside_hard(names, real: RealData) -> list: # of protocols, one or several
+    """The protocols of those names, and 'hard' beside those with soft labels, unless hard labels are there.
+
+    Beside a shortened protocol it trains no longer than the longest that was asked for, and its name says so."""
     if not isinstance(names, (list, tuple)): names = [names]
     protocols = [protocol(name, real) for name in names]
     labels = {p.recipe.labels for p in protocols}
-    if hard and labels & {'teacher', 'own'} and 'hard' not in labels: protocols.append(protocol('hard', real))
-    return protocols
+    if 'hard' in labels: return protocols
+    hard = protocol('hard', real)
+    longest = max(p.recipe.epochs for p in protocols)
+    shortened = not all(_as_published(p, real) for p in protocols)
+    if shortened and longest < hard.recipe.epochs: hard = hard.replace(epochs=longest)
+    return [*protocols, hard]
+
+def _protocols(names, real: RealData, hard: bool, stats: str | None) -> list: # one or several names
+    "The protocols of those names, of a teacher with these statistics where any are asked for"
+    if not isinstance(names, (list, tuple)): names = [names]
+    protocols = [with_stats(protocol(name, real), stats) for name in names]
+    return beside_hard(protocols, real) if hard else protocols
+
+def with_stats(p: Protocol, stats: str | None) -> Protocol: # 'running', 'batch' or None: the protocol's own
+    "The protocol whose teacher labels by these statistics; its name says so where they are others"
+    if stats is None: return p
+    check_stats(stats)
+    return p.replace(stats=stats) if p.recipe.labels == 'teacher' and stats != p.stats else p
 
 def _students(nets, sets: dict, real: RealData, teacher: Teacher | None) -> list:
     "Names of networks: those asked for, else the teacher's, else the one the sets were made for, else the data's own"
@@ -539,8 +570,8 @@ def _check_labels_for(p: Protocol, sets: dict, teacher: Teacher | None):
     check(not without, f'protocol {p.name!r} trains on soft labels that come with a set, {without[:3]} have none',
           "use labels=hard, or a set that was saved with its soft labels; 'mtt' takes them where they are there")
 
-def _check_set(name: str, s, real: RealData):
-    "A set that these data can judge"
+def check_set(name: str, s, real: RealData): # of the set; the set
+    "Raise `InputError` unless these data can judge the set: it has their classes, channels and size"
     check(name != CONTROL, f'a set is called {name!r}', "that is the control's name: choose another")
     check_classes(s.classes, real.classes, f'the set {name!r}', 'the real data')
     has = f'{s.channels}×{s.size}×{s.size}'
@@ -611,12 +642,12 @@ def _jobs(protocols: list, nets: list, sets: dict, real: RealData, seed, repeats
     return jobs
 
 # %% ../../nbs/train/03_evaluate.ipynb #bb946f51
-def _run_job(job: _Job, real: RealData, teacher: Teacher | None, seed: int, stats: str, device, bar,
+def _run_job(job: _Job, real: RealData, teacher: Teacher | None, seed: int, device, bar,
              watch: Callable) -> Row: # called with the share of the job that is done, in [0, 1]
     "Train the students of a job, one for each repeat"
     began = time.monotonic()
     recipe, rates = job.protocol.for_set(job.sets[0], job.net)
-    label = teach(teacher, recipe, stats) if recipe.labels == 'teacher' else None
+    label = teach(teacher, recipe, job.protocol.stats) if recipe.labels == 'teacher' else None
     results = []
     for r, s in enumerate(job.sets):
         def look(share: float, r=r): watch((r + share) / len(job.sets))
@@ -638,8 +669,8 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
              repeats: int = 3,         # students per row, each with its own seed
              control: bool = True,     # add rows for random real images at the same budget
              seed: int = 0,            # of weights, order, views and the control's draws
-             hard: bool = True,        # add protocol 'hard' beside one with soft labels
-             stats: str = 'running',   # BatchNorm of the teacher: 'running' or 'batch' statistics
+             hard: bool = True,        # add protocol 'hard' beside one with soft labels, see `beside_hard`
+             stats: str | None = None, # BatchNorm of the teacher: 'running' or 'batch'; None: the protocol's own
              device: str = 'auto',     # 'auto', 'cpu' or 'cuda'
              progress: bool = False,   # show a progress bar
              watch=None                # called after each step of a student, see below
@@ -651,12 +682,11 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
     what it raises ends the evaluation."""
     device = pick_device(device)
     _check_kinds(small, real, teacher)
-    protocols = _protocols(protocol, real, hard)
+    protocols = _protocols(protocol, real, hard, stats)
     sets = _by_name(small)
-    check_stats(stats)
     nets = _students(nets, sets, real, teacher)
     check(repeats >= 1, f'repeats={repeats}', 'at least 1; 3 or more show a spread')
-    for name, s in sets.items(): _check_set(name, s, real)
+    for name, s in sets.items(): check_set(name, s, real)
     for p in protocols: _check_labels_for(p, sets, teacher)
     if teacher is not None: check_teacher(teacher, real)
     for net in nets: check_net(net, real.channels, real.size, 'students', 'nets')
@@ -666,7 +696,7 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
     with tqdm(total=len(jobs) * repeats, disable=not progress, desc='students') as bar:
         def look(i: int, share: float): # of job i
             if watch: watch((i + share) / len(jobs), jobs[i].name)
-        return Scores([_run_job(job, real, teacher, seed, stats, device, bar, partial(look, i))
+        return Scores([_run_job(job, real, teacher, seed, device, bar, partial(look, i))
                        for i, job in enumerate(jobs)])
 
 # %% ../../nbs/train/03_evaluate.ipynb #ff562b11

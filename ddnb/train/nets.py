@@ -42,12 +42,15 @@ class ConvNet(nn.Sequential):
                  widths=(128, 128, 128),  # channels of each block
                  norm: str = 'instance'): # one of NORMS
         blocks = []
+        pad = 3 if (channels, size) == (1, 28) else 1
+        size += 2 * (pad - 1)
         for width in widths:
             check(size >= 2, f'{len(widths)} blocks halve the image more often than its size allows',
                   'use fewer blocks: convnet2, convnet1')
-            conv = nn.Conv2d(channels, width, 3, padding=1)
+            conv = nn.Conv2d(channels, width, 3, padding=pad)
             blocks.append(nn.Sequential(conv, NORMS[norm](width), nn.ReLU(), nn.AvgPool2d(2)))
             channels = width
+            pad = 1
             size = size // 2
         super().__init__(*blocks, nn.Flatten(), nn.Linear(channels * size * size, classes))
 

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..core.basics import check, load_tensors, patch, read_json, save_tensors, to_unit, write_json
+from ..core.basics import check, load_tensors, patch, read_json, save_tensors, write_json
 from ..core.config import from_config, to_config
 from ..data.images import check_classes
 from ..data.load import RealData
-from ..data.views import Mix, apply_views
-from .evaluate import Scores, StudentResult, make_row
+from ..data.views import Mix
+from .evaluate import Scores, StudentResult, check_set, examples, make_row, number_of_examples, with_stats
 from .evaluate import protocol as protocol_of
 from .evaluate import student as train_student
-from .train import Batch, EpochPlan, Teacher, batch_slices, check_stats, plan_epoch
+from .train import EpochPlan, Examples, Teacher, batch_slices, check_teacher, plan_epoch, show
 
 # %% ../../nbs/train/04_relabel.ipynb #1f6e9f41
 def label_bytes(images: int, classes: int, epochs: int) -> int: # images in the set, classes, epochs of the student
@@ -32,8 +32,9 @@ def label_bytes(images: int, classes: int, epochs: int) -> int: # images in the 
 
 # %% ../../nbs/train/04_relabel.ipynb #52bf7edb
 def _pack(plan: EpochPlan) -> dict:
-    "A plan as tensors: order, views and one row a mix (share, box) with its partners"
+    "A plan as tensors: order, views, holes, and one row a mix (share, box) with its partners"
     tensors = dict(order=plan.order.int(), views=plan.views.short())
+    if plan.holes is not None: tensors['holes'] = plan.holes
     if not plan.mixes: return tensors
     partner = torch.cat([m.partner for m in plan.mixes])
     tensors['partner'] = partner.short() if len(plan.order) < 32768 else partner.int()
@@ -44,24 +45,20 @@ def _pack(plan: EpochPlan) -> dict:
 def _unpack(tensors: dict, batch: int) -> EpochPlan: # images a step
     "The plan that `_pack` made into tensors"
     order, views = tensors['order'].long(), tensors['views'].long()
-    if 'share' not in tensors: return EpochPlan(order, views, [])
+    if 'share' not in tensors: return EpochPlan(order, views, [], holes=tensors.get('holes'))
     sizes = [s.stop - s.start for s in batch_slices(len(order), batch)]
     partners = tensors['partner'].long().split(sizes)
     boxes = [() if box[0] < 0 else tuple(box) for box in tensors['box'].tolist()]
     mixes = [Mix(p, share, box) for p, share, box in zip(partners, tensors['share'].tolist(), boxes)]
-    return EpochPlan(order, views, mixes)
+    return EpochPlan(order, views, mixes, holes=tensors.get('holes'))
 
 # %% ../../nbs/train/04_relabel.ipynb #8184676e
-def _pictures(images: Tensor, batch: Batch) -> Tensor: # all images of the set, in [0, 1]
-    "A batch as the student sees it, in [0, 1]"
-    x = apply_views(images[batch.indices.to(images.device)], batch.views.to(images.device))
-    return batch.mix(x) if batch.mix else x
-
-def _label_epoch(images: Tensor, teacher: Teacher, plan: EpochPlan, epoch: int, batch: int, **options) -> Tensor:
-    "The teacher's logits for an epoch, (images, classes) float16; `options` are those of `Teacher.logits`"
+def _label_epoch(data: Examples, teacher: Teacher, plan: EpochPlan, epoch: int, batch: int, **options) -> Tensor:
+    "The teacher's logits for an epoch, (examples, classes) float16; `options` are those of `Teacher.logits`"
+    plan = plan.to(teacher.device)
     logits = []
-    for b, place in enumerate(batch_slices(len(images), batch)):
-        x = _pictures(images, plan.batch(epoch, b, place))
+    for b, place in enumerate(batch_slices(len(data.labels), batch)):
+        x = show(data, plan.batch(epoch, b, place))
         logits.append(teacher.logits(x, batch=len(x), **options).half())
     return torch.cat(logits)
 
@@ -80,38 +77,41 @@ def _prepare(folder: Path, about: dict, size: int):
 def _shard(folder: Path, epoch: int) -> Path:
     return folder/f'epoch_{epoch:05d}.safetensors'
 
-def relabel(small,                  # the set to label: images in [0, 1] or bytes
-            real: RealData,         # for class names, mirroring and normalisation
-            teacher: Teacher,       # whose logits are stored
-            protocol,               # the student's recipe: a Protocol, or a name as 'kd(epochs=20)'
-            folder,                 # where the shards go
-            seed: int = 0,          # the student's seed
-            stats: str = 'running', # BatchNorm of the teacher: 'running' or 'batch' statistics
-            dry_run: bool = False,  # only tell the size
-            progress: bool = False  # show a progress bar
+def relabel(small,                    # the set to label: a DistilledSet or ImageSet
+            real: RealData,           # for class names, mirroring and normalisation
+            teacher: Teacher,         # whose logits are stored
+            protocol,                 # the student's recipe: a Protocol, or a name as 'kd(epochs=20)'
+            folder,                   # where the shards go
+            seed: int = 0,            # the student's seed
+            stats: str | None = None, # BatchNorm of the teacher: 'running' or 'batch'; None: the protocol's own
+            dry_run: bool = False,    # only tell the size
+            progress: bool = False    # show a progress bar
             ) -> int:
     """Store the teacher's logits for every view that a student with this recipe and seed will see.
 
-    Returns the bytes they take. Raises `InputError` before anything is written where they do not fit."""
-    protocol = protocol_of(protocol, real).for_images(len(small))
+    Returns the bytes they take. Raises `InputError` before anything is written where they do not fit, and where set,
+    data and teacher do not belong together."""
     folder = Path(folder)
+    protocol = with_stats(protocol_of(protocol, real), stats).for_images(number_of_examples(small))
     recipe = protocol.recipe
-    check_stats(stats)
-    check_classes(small.classes, teacher.classes, 'the set')
+    check_teacher(teacher, real)
+    check_set('to label', small, real)
     check(recipe.labels == 'teacher', f'protocol {protocol.name!r} uses hard labels',
           "choose one with a teacher's: 'kd', 'sre2l', 'cda', 'rd3'")
-    size = label_bytes(len(small), len(teacher.classes), recipe.epochs)
+    n = number_of_examples(small)
+    size = label_bytes(n, len(teacher.classes), recipe.epochs)
     if dry_run: return size
 
     flips = real.train.flips
     _prepare(folder, dict(
-        format='ddnb.labels/2', protocol=to_config(protocol), seed=seed, stats=stats, images=len(small),
-        data=small.identity, flips=flips, classes=list(teacher.classes), teacher=teacher.identity, bytes=size), size)
-    images = to_unit(small.as_learned).to(teacher.device)
+        format='ddnb.labels/3', protocol=to_config(protocol), seed=seed, images=n, data=small.identity, flips=flips,
+        classes=list(teacher.classes), teacher=teacher.identity, bytes=size), size)
+    data = examples(small, real, teacher.device, recipe)
+    how = dict(stats=protocol.stats, precision=recipe.precision)
     for epoch in tqdm(range(recipe.epochs), desc=f'labels, {size / 1e6:,.1f} MB', disable=not progress):
         if _shard(folder, epoch).exists(): continue
-        plan = plan_epoch(len(small), small.size, recipe, flips, seed, epoch)
-        logits = _label_epoch(images, teacher, plan, epoch, recipe.batch, stats=stats, precision=recipe.precision)
+        plan = plan_epoch(n, small.size, recipe, flips, seed, epoch)
+        logits = _label_epoch(data, teacher, plan, epoch, recipe.batch, **how)
         save_tensors(_shard(folder, epoch), dict(_pack(plan), logits=logits), {})
     return size
 
@@ -154,8 +154,8 @@ def student(self: StoredLabels,
             ) -> StudentResult:
     "Train and test one student with these labels, see `ddnb.train.evaluate.student`"
     images = self.about['images']
-    check(len(small) == images, f'the labels are for {images} images, the set has {len(small)}',
-          'use the set they were made for')
+    n = number_of_examples(small)
+    check(n == images, f'the labels are for {images} images, the set has {n}', 'use the set they were made for')
     check(small.identity == self.about['data'], 'the stored labels belong to other images',
           'use the set they were made for, in its own order')
     check_classes(small.classes, self.about['classes'], 'the set', 'the stored labels')

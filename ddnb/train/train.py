@@ -4,17 +4,22 @@
 
 # %% auto #0
 __all__ = ['SQUEEZE', 'Recipe', 'lr_at', 'make_optimiser', 'Batch', 'EpochPlan', 'batch_slices', 'plan_epoch', 'hard_loss',
-           'distil_loss', 'Examples', 'autocast', 'own_noise', 'train_step', 'train', 'predict', 'accuracy', 'Teacher',
-           'with_batch_statistics', 'check_stats', 'check_teacher', 'read_teacher', 'family', 'Squeeze', 'squeeze']
+           'distil_loss', 'Examples', 'autocast', 'own_noise', 'show', 'train_step', 'train', 'predict', 'accuracy',
+           'Teacher', 'with_batch_statistics', 'check_stats', 'check_teacher', 'imagenet_ids', 'read_teacher', 'family',
+           'Squeeze', 'squeeze']
 
 # %% ../../nbs/train/01_train.ipynb #8b5445be
+import argparse
 import copy
 import hashlib
 import math
+import re
+import warnings
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import resources
 from pathlib import Path
 
 import torch
@@ -38,8 +43,17 @@ from ..data.dsa import STRATEGIES, DSAParams, draw_dsa, strategy
 from ..data.images import ImageSet, check_classes, result_of
 from ..data.load import RealData
 from ..data.spaces import SPACES, Channels, make_space
-from ..data.views import Mix, apply_views, pad_views, random_mix, random_views, whole_views
-from .nets import make_net
+from ddnb.data.views import (
+    Mix,
+    apply_holes,
+    apply_views,
+    pad_views,
+    random_holes,
+    random_mix,
+    random_views,
+    whole_views,
+)
+from .nets import ConvNet, last_linear, make_net
 
 # %% ../../nbs/train/01_train.ipynb #78f20f9e
 _CHOICES = { # setting of a recipe → what it may be
@@ -62,6 +76,7 @@ class Recipe:
     lr: float = .1               # learning rate at its highest
     momentum: float = .9         # of sgd
     weight_decay: float = 5e-4   # L2 for sgd and adam, decoupled for adamw
+    spare_vectors: bool = True   # does adamw's weight decay leave out biases and norms?
     decay: str = 'cosine'        # 'cosine', 'halfway' (×0.1 at half), 'thirds' (×0.2 at 2/3 and 5/6) or 'constant'
     smooth: float = 1.           # ζ: the cosine runs over ζ × epochs, so that it ends early on its way (EDC)
     warmup: int = 0              # epochs of linear warm-up from 1 % of the learning rate
@@ -73,9 +88,11 @@ class Recipe:
     mix: str = ''                # '', 'cutmix' or 'mixup'
     mix_share: float = 1.        # probability that a batch is mixed
     mix_alpha: float = 1.        # of the Beta distribution of the mixing share
+    cutout: float = 0.           # side of a square hole in each image, as a share of the image's; 0 for none
     labels: str = 'hard'         # 'hard' (one-hot), 'own' (the set's soft labels) or 'teacher' (logits of each view)
     temperature: float = 20.     # of teacher's and student's softmax
     times_t2: bool = False       # multiply the distillation loss by temperature²
+    label_smoothing: float = 0.  # ε: share of an even label in hard and own ones; a teacher's logits shrink by 1 − ε
     precision: str = 'float32'   # or 'bf16': autocast
 
     def __post_init__(self):
@@ -83,6 +100,9 @@ class Recipe:
         check_choices(self, _CHOICES)
         check(self.epochs >= 1, f'epochs={self.epochs}', 'train for at least 1 epoch')
         check(self.batch >= 2, f'batch={self.batch}', 'give batches of at least 2')
+        check(0 <= self.cutout < 1, f'cutout={self.cutout}', 'it is a share of the side, 0 for no hole: cutout=.5')
+        check(0 <= self.label_smoothing < 1, f'label_smoothing={self.label_smoothing}',
+              'it is a share, 0 for labels as they are: label_smoothing=.1')
         check(not self.dsa or self.labels != 'teacher', 'a teacher can not label what siamese augmentation shows',
               "it changes images in the student's space: use dsa='', or labels='hard'")
 
@@ -104,11 +124,13 @@ def lr_at(recipe: Recipe, epoch: int) -> float: # epoch counts from 0
 
 # %% ../../nbs/train/01_train.ipynb #b5db9a9b
 def make_optimiser(net: nn.Module, recipe: Recipe): # the network whose parameters it moves
-    "The recipe's optimiser; decoupled weight decay spares vectors"
+    "The recipe's optimiser"
     if recipe.optimiser == 'sgd':
         return torch.optim.SGD(net.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
     if recipe.optimiser == 'adam':
         return torch.optim.Adam(net.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
+    if not recipe.spare_vectors:
+        return torch.optim.AdamW(net.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
     vectors = [p for p in net.parameters() if p.ndim <= 1]
     matrices = [p for p in net.parameters() if p.ndim > 1]
     groups = [dict(params=matrices), dict(params=vectors, weight_decay=0.)]
@@ -124,6 +146,7 @@ class Batch:
     views: Tensor          # (B, 7) int64, the view of each
     mix: Mix | None        # how they are mixed
     dsa: DSAParams | None  # their siamese augmentation
+    holes: Tensor | None   # (B, 7) the hole of each, see `random_holes`
 
 @dataclass
 class EpochPlan:
@@ -132,17 +155,21 @@ class EpochPlan:
     views: Tensor                             # (n, 7) int64, row i is the view of the i-th example in that order
     mixes: list                               # a Mix for each batch, or empty
     draws: list = field(default_factory=list) # DSAParams for each batch, or empty
+    holes: Tensor | None = None               # (n, 7), a row for each row of `views`, or None
 
     def to(self, device) -> 'EpochPlan':
         "The same plan on a device, so that a step copies nothing"
         mixes = [replace(m, partner=m.partner.to(device)) for m in self.mixes]
-        return EpochPlan(self.order.to(device), self.views.to(device), mixes, [d.to(device) for d in self.draws])
+        draws = [d.to(device) for d in self.draws]
+        holes = None if self.holes is None else self.holes.to(device)
+        return EpochPlan(self.order.to(device), self.views.to(device), mixes, draws, holes)
 
     def batch(self, epoch: int, number: int, place: slice) -> Batch: # both from 0; the batch's place in the order
         "What is seen in one step"
         mix = self.mixes[number] if self.mixes else None
         dsa = self.draws[number] if self.draws else None
-        return Batch(epoch, number, self.order[place], self.views[place], mix, dsa)
+        holes = None if self.holes is None else self.holes[place]
+        return Batch(epoch, number, self.order[place], self.views[place], mix, dsa, holes)
 
 # %% ../../nbs/train/01_train.ipynb #9b0fc892
 def batch_slices(n: int, batch: int) -> list: # examples; examples a step
@@ -168,7 +195,7 @@ def plan_epoch(n: int,         # examples
                seed,           # of the whole training
                epoch: int      # counted from 0
                ) -> EpochPlan:
-    "Draw the order, views, mixes and siamese augmentation of an epoch"
+    "Draw the order, views, mixes, siamese augmentation and holes of an epoch"
     g = seeded(seed, 'epoch', epoch)
     order = torch.randperm(n, generator=g)
     views = _plan_views(n, size, recipe, g, recipe.flip and flips)
@@ -178,14 +205,20 @@ def plan_epoch(n: int,         # examples
         mixes = [random_mix(recipe.mix, b, size, g, recipe.mix_alpha, recipe.mix_share) for b in sizes]
     if recipe.dsa:
         draws = [draw_dsa(1, b, size, g, **strategy(recipe.dsa, flips)) for b in sizes]
-    return EpochPlan(order, views, mixes, draws)
+    holes = random_holes(n, size, recipe.cutout, g) if recipe.cutout else None
+    return EpochPlan(order, views, mixes, draws, holes)
 
 # %% ../../nbs/train/01_train.ipynb #6dad479d
-def hard_loss(z: Tensor, y: Tensor, mix: Mix | None) -> Tensor: # (B, K) logits; (B,) labels or (B, K) probabilities
+def hard_loss(z: Tensor,            # (B, K) logits
+              y: Tensor,            # (B,) labels or (B, K) probabilities
+              mix: Mix | None,      # how the images were mixed
+              smoothing: float = 0. # ε: share of an even label
+              ) -> Tensor:
     "Cross-entropy, with the labels mixed as the images were"
-    if mix is None: return F.cross_entropy(z, y)
+    def loss(y): return F.cross_entropy(z, y, label_smoothing=smoothing)
+    if mix is None: return loss(y)
     theirs = y[mix.partner.to(y.device)]
-    return mix.share * F.cross_entropy(z, y) + (1 - mix.share) * F.cross_entropy(z, theirs)
+    return mix.share * loss(y) + (1 - mix.share) * loss(theirs)
 
 def distil_loss(z: Tensor,             # (B, K) logits of the student
                 teacher: Tensor,       # (B, K) logits of the teacher
@@ -242,6 +275,14 @@ def own_noise(net: nn.Module, *what): # a network; what its noise is for
         yield
 
 # %% ../../nbs/train/01_train.ipynb #bf1c5a10
+def show(data: Examples, # what a student learns from
+         batch: Batch    # which of it, and how, in one step
+         ) -> Tensor:
+    "The images of a batch as a student, and the teacher beside it, see them in [0, 1], before siamese augmentation"
+    x = apply_views(to_unit(data.images[batch.indices]), batch.views)
+    if batch.holes is not None: x = apply_holes(x, batch.holes)
+    return batch.mix(x) if batch.mix and not batch.dsa else x
+
 def train_step(net: nn.Module,        # in training
                opt,                   # its optimiser
                data: Examples,        # what it learns from
@@ -251,17 +292,18 @@ def train_step(net: nn.Module,        # in training
                ) -> tuple[Tensor, Tensor]:
     "One step on one batch. Returns the loss and the logits."
     i, mix = batch.indices, batch.mix
-    x = apply_views(to_unit(data.images[i]), batch.views)
-    if mix and not batch.dsa: x = mix(x)
+    x = show(data, batch)
     target = label(x, batch.epoch, batch.number) if label else None
     x = data.space.into(x)
     if batch.dsa: x = batch.dsa(x)
     if batch.dsa and mix: x = mix(x)
     with autocast(x.device, recipe.precision): z = net(x).float()
     if label:
+        target = target * (1 - recipe.label_smoothing) # an even part added to all logits changes no softmax
         loss = distil_loss(z, target, recipe.temperature, recipe.times_t2)
     else:
-        loss = hard_loss(z, data.soft[i] if recipe.labels == 'own' else data.labels[i], mix)
+        y = data.soft[i] if recipe.labels == 'own' else data.labels[i]
+        loss = hard_loss(z, y, mix, recipe.label_smoothing)
     opt.zero_grad(set_to_none=True)
     loss.backward()
     opt.step()
@@ -479,6 +521,140 @@ def _pretrained(name: str = 'resnet18',         # a classifier of torchvision
                    card['acc@1'] / 100, recipe=dict(weights=str(chosen)), data_facts=dict(name='imagenet-1k'))
 
 Teacher.pretrained = staticmethod(_pretrained)
+
+# %% ../../nbs/train/01_train.ipynb #3773c0b9
+@cache
+def imagenet_ids() -> list:
+    "WordNet ids of ImageNet-1K's classes, sorted: the order of torchvision's"
+    return (resources.files('ddnb.train')/'imagenet_wnids.txt').read_text().split()
+
+def _class_indices(teacher: Teacher, classes: list) -> list:
+    "Where each of these classes stands among the teacher's, by name or, for ImageNet-1K's, by WordNet id"
+    places = {name: i for i, name in enumerate(teacher.classes)}
+    if len(places) == 1000 and teacher.data_facts.get('name') == 'imagenet-1k':
+        places |= {wnid: i for i, wnid in enumerate(imagenet_ids())}
+    strange = [name for name in classes if name not in places]
+    check(not strange, f'the teacher knows no class {strange[0] if strange else ""!r} '
+          f'({len(strange)} of {len(classes)} are strange to it)',
+          f'its classes are {list(teacher.classes[:3])} …; folders of ImageNet-1K go by WordNet ids, n01440764 say')
+    return [places[name] for name in classes]
+
+@patch
+def for_classes(self: Teacher, classes: list) -> Teacher: # names of some of its classes, or their WordNet ids
+    """The same teacher for these classes in this order; the names are those that were given.
+
+    Its accuracy is unknown where some classes are left out. Raises `InputError` for classes that it doesn't know."""
+    classes = [str(name) for name in classes]
+    indices = _class_indices(self, classes)
+    net = copy.deepcopy(self.net)
+    last = last_linear(net)
+    check(last is not None and last.out_features == len(self.classes),
+          f'the last layer of {self.name!r} is no linear one with a row for each class',
+          'use a network that ends in a linear layer')
+    last.weight = nn.Parameter(last.weight[indices].clone())
+    if last.bias is not None: last.bias = nn.Parameter(last.bias[indices].clone())
+    last.out_features = len(classes)
+    reached = self.accuracy if len(classes) == len(self.classes) else math.nan
+    return replace(self, net=net, classes=classes, accuracy=reached)
+
+# %% ../../nbs/train/01_train.ipynb #1324ccc1
+_WRAPPED = ('state_dict', 'model_state_dict', 'model', 'net', 'network', 'teacher')
+_PREFIXES = ('module.', '_orig_mod.', 'model.', 'net.', 'backbone.')
+_OTHER_NAMES = { # how others call the parts of a network: pattern → what it is called here
+    'resnet': ((r'^linear\.', 'fc.'), (r'\.shortcut\.', '.downsample.')),
+    'convnet': ((r'^layers\.conv\.(\d+)\.', r'\1.0.'), (r'^layers\.norm\.(\d+)\.', r'\1.1.'))}
+
+def _read_weights(path) -> dict:
+    "The tensors in a file of weights, by name, without what is wrapped around them"
+    path = Path(path)
+    check(path.is_file(), f'there is no file {str(path)!r}', 'check the path')
+    if path.suffix == '.safetensors': return load_tensors(path)[0]
+    try: # Namespace: the options of a script, which many a checkpoint keeps beside its weights
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            saved = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as e:
+        raise InputError(f'{str(path)!r} can not be read as plain weights ({type(e).__name__})',
+                         'files with other objects in them could run code: ask for a state dict, or save '
+                         'net.state_dict() where you trust the file') from None
+    while isinstance(saved, dict) and not any(map(torch.is_tensor, saved.values())):
+        inner = next((key for key in _WRAPPED if isinstance(saved.get(key), dict)), None)
+        check(inner is not None, f'{str(path)!r} holds {list(saved)[:5]}, none of which are weights',
+              f'save the weights alone, or under one of {list(_WRAPPED)}')
+        saved = saved[inner]
+    check(isinstance(saved, dict), f'{str(path)!r} holds a {type(saved).__name__}, no weights by name',
+          'save net.state_dict()')
+    return {str(name): t for name, t in saved.items() if torch.is_tensor(t)}
+
+def _as_named_here(weights: dict, net: nn.Module) -> dict: # a state dict; the network that it is for
+    "The weights under the names that `net` has for them"
+    own = net.state_dict().keys()
+    while prefix := _prefix_of_all(weights, own): weights = {k.removeprefix(prefix): t for k, t in weights.items()}
+    if weights.keys() & own: return {_other_name(name, 'resnet') if name not in own else name: t
+                                     for name, t in weights.items()}
+    if not isinstance(net, ConvNet): return weights
+    def at(place) -> str: return f'{int(place[1]) // 4}.{int(place[1]) % 4}.' # DC counts 4 layers a block in one row
+    def here(name: str) -> str:
+        name = re.sub(r'^features\.(\d+)\.', at, name)
+        return re.sub(r'^classifier\.', f'{len(net) - 1}.', _other_name(name, 'convnet'))
+    return {here(name): t for name, t in weights.items()}
+
+def _prefix_of_all(names, own) -> str: # the file's names, those of the network
+    "What stands before all names of the file and none of the network's, or ''"
+    for prefix in _PREFIXES:
+        if all(n.startswith(prefix) for n in names) and not any(n.startswith(prefix) for n in own): return prefix
+    return ''
+
+def _other_name(name: str, kind: str) -> str:
+    for pattern, ours in _OTHER_NAMES[kind]: name = re.sub(pattern, ours, name)
+    return name
+
+def _fill(net: nn.Module, weights: dict, path):
+    "Put the weights into the network. `InputError` that names those which do not fit."
+    weights = _as_named_here(weights, net)
+    own = net.state_dict()
+    missing = [name for name in own if name not in weights and not name.endswith('num_batches_tracked')]
+    strange = [name for name in weights if name not in own]
+    sizes = [f'{name} is {tuple(t.shape)} there, {tuple(own[name].shape)} here' for name, t in weights.items()
+             if name in own and t.shape != own[name].shape]
+    lines = [f'{len(names)} {what}: {", ".join(names[:3])}' for what, names in
+             (('missing', missing), ('of another size', sizes), ('without a place', strange)) if names]
+    check(not lines, f'the weights in {str(path)!r} do not fit {type(net).__name__} ({"; ".join(lines)})',
+          "give the network that they were trained in: net='resnet18' ('convnet3-w128-batch', …), "
+          'for as many classes and images of that size')
+    net.load_state_dict(weights, strict=False)
+
+def _from_weights(path,            # a `.pth`, `.pt` or `.safetensors` with a state dict
+                  net='resnet18',  # the network's name, see `make_net`; or a network of your own
+                  real=None,       # the data it was trained on: classes, size, statistics, and the test
+                  classes=None,    # class names in the order of its outputs; None: those of `real`
+                  size=None,       # of its input, pixels along a side; None: that of `real`
+                  channels=None,   # of its input; None: those of `real`, else 3
+                  mean=None,       # channel means it was trained with; None: those of `real`
+                  std=None,        # channel standard deviations; None: those of `real`
+                  device: str = 'cpu') -> Teacher:
+    """A teacher from somebody's weights; with `real`, its accuracy on the test images is measured.
+
+    Raises `InputError` where the file holds no plain weights, and names those that do not fit the network."""
+    train = real.train if real else None
+    classes, size = classes or (real and real.classes), size or (real and real.size)
+    mean, std = mean or (train and train.mean), std or (train and train.std)
+    check(bool(classes and size and mean and std), 'weights know neither classes, size, mean nor std',
+          'give the data they were trained on: Teacher.from_weights(path, net, real=load(…)), or each of the four')
+    channels = channels or (real.channels if real else 3)
+    module = make_net(net, len(classes), channels, size) if isinstance(net, str) else net
+    _fill(module, _read_weights(path), path)
+    name = net if isinstance(net, str) else type(net).__name__
+    teacher = Teacher(module.to(pick_device(device)), name, list(classes), channels, size, tuple(mean), tuple(std),
+                      recipe=dict(weights=Path(path).name))
+    if not real: return teacher
+    check_teacher(teacher, real)
+    reached = accuracy(teacher.net, Examples.of(real.test, teacher.device, teacher.space))
+    if reached < 2 / len(classes):
+        warnings.warn(f'{str(path)!r} is right on {reached:.1%} of the test images, about as often as a guess: '
+                      'are the order of the classes, mean and std those it was trained with?', stacklevel=2)
+    return replace(teacher, accuracy=reached, flips=real.train.flips, data_facts=real.facts)
+
+Teacher.from_weights = staticmethod(_from_weights)
 
 # %% ../../nbs/train/01_train.ipynb #0f8a06ed
 def read_teacher(place: str) -> Teacher: # 'runs/teacher', 'torchvision:resnet18'

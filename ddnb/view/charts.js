@@ -148,7 +148,8 @@ class Chart {
   axes(lo, hi) {
     const { axis, of, from } = this.options;
     const out = [svg('path', { class: 'axis', d: `M${LEFT} ${TOP}V${this.bottom}H${this.right}` })];
-    const values = this.log ? powers(lo, hi) : roundNumbers(lo, hi, 3), said = new Set();
+    const round = this.log ? powers(lo, hi) : [], said = new Set();
+    const values = round.length > 1 ? round : roundNumbers(lo, hi, 3); // one tick alone says nothing of the scale
     for (const v of values) {
       const text = this.options.share ? `${+(100 * v).toPrecision(4)} %` : brief(v);
       if (said.has(text)) continue;

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STEPS', 'FIRST_METHODS', 'DOWNLOAD_HOST', 'SMALL_NET', 'SMALL_STEPS', 'UNKNOWN_DATA', 'NOTHING', 'SETS', 'OWN',
-           'SILENT', 'SATURATED', 'ORDERS', 'LOOKING', 'ORDER_STEPS', 'Cancelled', 'Job', 'Button', 'Trouble',
-           'methods', 'Desk', 'online', 'is_file_name', 'zipped']
+           'SILENT', 'ORDERS', 'LOOKING', 'ORDER_STEPS', 'Cancelled', 'Job', 'Button', 'Trouble', 'methods', 'Desk',
+           'online', 'is_file_name', 'share_words', 'zipped']
 
 # %% ../../nbs/view/33_desk.ipynb #070f4304
 import atexit
@@ -30,10 +30,10 @@ from ..core.run import AT_WORK, Run, Stopped, live_run, resume, runs_home
 from ..data.images import DistilledSet, card
 from ..data.load import RealData, load, reload
 from ..methods import ccfs, cda, pdd  # noqa: F401  their methods are listed
-from ..methods.cda import saturation
 from ..methods.difficulty import TrainingLog, one_pass, published
 from ..methods.matching import Base
 from ..train.evaluate import CONTROL, Scores, control_of, evaluate
+from ..train.nets import make_net
 from ..train.train import SQUEEZE, Squeeze, Teacher, check_teacher, family, squeeze
 from . import recovery, selection, stages, teacher  # noqa: F401  their feeds are for their methods
 from ddnb.view.form import (
@@ -134,13 +134,14 @@ class Desk:
         self.judge = dict(protocol='', repeats='3', epochs='')
         self.export = dict(format=next(iter(registered('export'))), folder='')
         self.exported = None             # folder of the latest export
+        self.card = ''                   # of that, as its README.md says it
         self.selected = ''               # the run in view
         self.ticked = []                 # runs to compare
         self.job = None                  # `Job` at work
         self.trouble = None              # `Trouble`
         self.note = 'Choose data, then train a teacher.'
-        self.mend = None                 # `Button` beside the note
-        self.costs = {}                  # what was measured: settings → seconds
+        self.mends = []                  # `Button`s beside the note
+        self.costs = {}                  # what was measured: `run_key` or `teacher_key` → seconds
         self._thread = None
         self._runs = {}                  # name → `Run`
         self._counts = {}                # (data, epochs) → forgetting counts, of the latest only
@@ -190,7 +191,7 @@ class Desk:
 def do(self: Desk, order: str, **facts): # a key of `ORDERS`, and what comes with it
     "Carry out an order; what goes wrong becomes trouble"
     with self.lock:
-        if order not in LOOKING: self.trouble, self.mend = None, None
+        if order not in LOOKING: self.trouble, self.mends = None, []
         try:
             check(order in ORDERS, f'there is no order {order!r}', f'give one of {list(ORDERS)}')
             ORDERS[order](self, **facts)
@@ -227,9 +228,9 @@ def _end_work():
         desk.wait(20)
 
 @patch
-def say(self: Desk, note: str, button: Button | None = None): # a sentence; a button behind it
-    "Leave a word on the status line, with a button beside it"
-    with self.lock: self.note, self.mend = note, button
+def say(self: Desk, note: str, *buttons: Button): # a sentence; buttons behind it
+    "Leave a word on the status line, with buttons beside it"
+    with self.lock: self.note, self.mends = note, list(buttons)
 
 @patch
 def _fail(self: Desk, error: Exception, section: str):
@@ -318,7 +319,13 @@ def _take_data(self: Desk, real: RealData):
     if self.at == 'data' and self.needs_teacher and self.teacher is None: self.at = 'teacher'
     elif self.at in ('data', 'teacher'): self.at = 'method'
     known = f'; {self.teacher_name} teaches' if self.teacher else ''
-    self.say(f'{real.name} is loaded{known}.')
+    self.say(f'{real.name} is loaded{known}. {self._what_next()}')
+
+@patch
+def _what_next(self: Desk) -> str:
+    "What a person does once data are loaded"
+    if self.needs_teacher and self.teacher is None: return f'{self.kind} learns from a teacher: train one next.'
+    return f'Look at the settings, then start {self.kind}.'
 
 def _whole(value, what: str) -> int:
     "A whole number of 1 or more that somebody typed"
@@ -384,6 +391,13 @@ def usual_squeeze(self: Desk) -> tuple:
     return net, dataclasses.replace(quick, epochs=max(quick.epochs, min(300, -(-SMALL_STEPS // each))))
 
 @patch
+def next_squeeze(self: Desk) -> Squeeze:
+    "How the next teacher is trained"
+    net, recipe = self.usual_squeeze()
+    if self.epochs: recipe = dataclasses.replace(recipe, epochs=self.epochs)
+    return Squeeze(net, recipe)
+
+@patch
 def _set_net(self: Desk, value: str):
     "The network of the next teacher; its recipe has epochs of its own"
     check(value in self.nets(), f'there is no network {value!r} for these data', f'choose one of {self.nets()}')
@@ -399,13 +413,11 @@ def _train(self: Desk):
     "Train a teacher"
     self._need_data()
     self._refuse_second_run()
-    net, recipe = self.usual_squeeze()
-    if self.epochs: recipe = dataclasses.replace(recipe, epochs=self.epochs)
     self.training = self._new_name('teacher')
-    run = Squeeze(net, recipe).start(self.real, folder=self.folder/self.training)
+    run = self.next_squeeze().start(self.real, folder=self.folder/self.training)
     self._show(self.training, run)
     self.at = 'teacher'
-    self.say('')
+    self.say(f'{self.training} is being trained. Whatever halts it, it can be resumed.')
 
 @patch
 def _need_data(self: Desk):
@@ -496,9 +508,14 @@ def first_problem(self: Desk) -> str:
 @patch
 def _settings_key(self: Desk) -> str:
     "Tells whether anything that a run starts from has changed"
+    return json.dumps([self._settings(), id(self.teacher)])
+
+@patch
+def _settings(self: Desk) -> list:
+    "Method, settings, inputs and data, as JSON"
     data = self.real.train.identity if self.real is not None else None
     given = {name: self.inputs.get(name) for name in self.method_class.inputs()}
-    return json.dumps([self.kind, self.values[self.kind], given, data, id(self.teacher)])
+    return [self.kind, self.values[self.kind], given, data]
 
 @patch
 def _look_for_problems(self: Desk) -> dict:
@@ -554,11 +571,12 @@ def _at_hand(self: Desk, name: str):
     return self.run_of(chosen).result() if chosen else None
 
 @patch
-def _input_value(self: Desk, name: str, method, job: Job):
+def _input_value(self: Desk, name: str, method, job: Job, teacher: Teacher | None): # teacher: that is given
     "An input, measured or read if need be"
-    if name in ('teacher', 'real', *SETS): return self._at_hand(name)
+    if name == 'teacher': return teacher
+    if name in ('real', *SETS): return self._at_hand(name)
     if name == 'forgetting': return self._forgetting(job) if getattr(method, 'discard', True) else None
-    if name == 'difficulty': return self._difficulty(job)
+    if name == 'difficulty': return self._difficulty(job, teacher)
     known = registered('input')
     check(name in known, f'the studio does not know how to read the input {name!r}',
           f"register it: register('input', {name!r}, Input(help, read))")
@@ -566,7 +584,7 @@ def _input_value(self: Desk, name: str, method, job: Job):
     return known[name].read(path) if path else None
 
 @patch
-def _difficulty(self: Desk, job: Job):
+def _difficulty(self: Desk, job: Job, teacher: Teacher):
     "How hard each real image is, by the chosen score; None for the filters' own"
     name = self.inputs['difficulty']
     if name in (None, OWN): return None
@@ -575,7 +593,7 @@ def _difficulty(self: Desk, job: Job):
     check(name in registered('score'), f'there is no difficulty {name!r}',
           f'choose one of {[*registered("score"), OWN]}, or the path of a published file')
     job.tell(None, f'one pass of the teacher for {name}')
-    scores = one_pass(self.teacher, self.real.train)
+    scores = one_pass(teacher, self.real.train)
     check(name in scores, f'{name!r} is not measured by one pass of the teacher', f'choose one of {list(scores)}')
     return scores[name]
 
@@ -586,8 +604,7 @@ def is_file_name(name: str) -> bool: # of a score
 @patch
 def _forgetting(self: Desk, job: Job):
     "Forgetting counts of a network that is trained for as many epochs as the teacher"
-    net, recipe = self.usual_squeeze()
-    if self.epochs: recipe = dataclasses.replace(recipe, epochs=self.epochs)
+    net, recipe = self.next_squeeze().net, self.next_squeeze().recipe
     key = self.real.train.identity, net, recipe
     if key not in self._counts:
         log = _WatchedLog(len(self.real.train), job, recipe.epochs)
@@ -616,24 +633,46 @@ def _start(self: Desk):
     check(not self.wrong_settings(), self.first_problem(), 'change that setting')
     method, kind = self.method, self.kind
     def go(job):
-        given = [self._input_value(name, method, job) for name in type(method).inputs()]
+        given = [self._input_value(name, method, job, self.teacher) for name in type(method).inputs()]
         with self.lock:
             name = self._new_name(kind.lower())
             self._show(name, method.start(*given, folder=self.folder/name))
             self.at = 'method'
-            self.say('')
+            self.say(f'{name} is at work. The slider and the charts look back meanwhile.')
     self.work(f'Starting {kind}', go, 'method', can_cancel=True)
 
 @patch
 def _measure(self: Desk):
-    "Time a few steps"
+    "Time a few steps of the method, and of the teacher's training where that comes first"
     self._need_data()
     check(not self.wrong_settings(), self.first_problem(), 'change that setting')
-    method, key = self.method, self._settings_key()
+    method, key, trains_first = self.method, self.run_key(), self.needs_teacher and self.teacher is None
+    teacher_key, squeezing = self.teacher_key(), self.next_squeeze()
     def go(job):
-        given = [self._input_value(name, method, job) for name in type(method).inputs()]
+        if trains_first: self.costs[teacher_key] = squeezing.dry_run(self.real)['seconds']
+        teacher = self._untrained(squeezing.net) if trains_first else self.teacher
+        given = [self._input_value(name, method, job, teacher) for name in type(method).inputs()]
         self.costs[key] = method.dry_run(*given)['seconds']
-    self.work('Timing a few steps', go, 'method')
+    self.work('Timing a few steps', go, 'teacher' if trains_first else 'method')
+
+@patch
+def _untrained(self: Desk, name: str) -> Teacher: # of the network
+    "A teacher that has learned nothing: a step under it takes as long as under a trained one"
+    real = self.real
+    net = make_net(name, len(real.classes), real.channels, real.size)
+    return Teacher(net, name, real.classes, real.channels, real.size, real.train.mean, real.train.std,
+                   flips=real.train.flips, data_facts=real.facts)
+
+@patch
+def run_key(self: Desk) -> str:
+    "What the cost of a run depends on: the settings, and the teacher's network, trained or not"
+    net = self.teacher.name if self.teacher else self.next_squeeze().net if self.real is not None else ''
+    return json.dumps([self._settings(), net])
+
+@patch
+def teacher_key(self: Desk) -> str:
+    "What the cost of the next teacher depends on"
+    return json.dumps([self.real.train.identity, self.next_squeeze().net, self.next_squeeze().recipe.epochs])
 
 @patch
 def _show(self: Desk, name: str, run: Run):
@@ -704,7 +743,7 @@ def _resume(self: Desk, run: str):
         with self.lock:
             if entry.is_teacher: self.training = run
             self._show(run, carried_on)
-            self.say('')
+            self.say(f'{run} is at work again.')
     self.work(f'Resuming {run}', go, 'teacher' if entry.is_teacher else 'method')
 
 # %% ../../nbs/view/33_desk.ipynb #60504240
@@ -738,8 +777,8 @@ def _ended(self: Desk, entry: Entry, state: str):
         self.trouble = Trouble(f'{name} failed{place}: {problem}', remedy, 'method', again)
     elif entry.is_teacher: self.say(f'{name} is stopped{place}. Resume continues from here.', again)
     else:
-        can = 'it can be judged and exported as it is'
-        self.say(f'{name} is stopped{place}. Resume continues from here; {can}.', again)
+        self.say(f'{name} is stopped{place}. Resume continues from here; what it has can be judged and exported as '
+                 'it is.', again, Button('Judge it unfinished', 'go', dict(step='judge')))
 
 @patch
 def _done(self: Desk, entry: Entry, run: Run):
@@ -747,29 +786,21 @@ def _done(self: Desk, entry: Entry, run: Run):
     if entry.is_teacher:
         self.teacher, self.teacher_name = run.result(), entry.name
         self.at = 'method'
-        self.say(f'{entry.name} is right on {self.teacher.accuracy:.1%} of the test images. Choose a method and start.')
+        reached = share_words(self.teacher.accuracy)
+        self.say(f'{entry.name} is right on {reached} of the test images. Choose a method and start.')
         return
     if self.at == 'method' and self.selected == entry.name: self.at = 'judge'
     if self.sets('small') == [entry.name]: # the first there is
         self.inputs['small'] = entry.name
         self._share_follows()
     warning = self.warning(entry.name)
-    self.say(warning or f'{entry.name} is done. Judge it beside random real images, or export it.')
-
-SATURATED = .9 # share of pixels at the ends of their range, beyond which images are no images
+    self.say(f'{entry.name} is done, but {warning}.' if warning
+             else f'{entry.name} is done. Judge it beside random real images, or export it.')
 
 @patch
 def warning(self: Desk, name: str) -> str: # of the run
-    "What is odd about the images of a finished run, or nothing"
-    if name not in self._warnings:
-        small = self.run_of(name).result()
-        made = small.images[torch.as_tensor(small.source != 'real')]
-        share = saturation(made) if len(made) else 0.
-        usual = saturation(self.real.train.images[:1000]) if self.real is not None else .5
-        odd = share > SATURATED and share > usual + .1
-        self._warnings[name] = (
-            f'{share:.0%} of the pixels of {name} are at the end of their range: '
-            'the learning rate was probably too high') if odd else ''
+    "What a method found odd about the images of a finished run, as their provenance says it, or nothing"
+    if name not in self._warnings: self._warnings[name] = self.run_of(name).result().provenance.get('warning', '')
     return self._warnings[name]
 
 # %% ../../nbs/view/33_desk.ipynb #e0000b7c
@@ -880,8 +911,12 @@ def _score_words(rows, label: str) -> str:
     row = rows.row(label)
     control = control_of(row, rows)
     spread = f' ± {100 * row.std:.1f}' if row.repeats > 1 else ''
-    against = f' against {control.mean:.1%} for random real images' if control else ''
-    return f'{row.mean:.1%}{spread}{against}'
+    against = f' against {share_words(control.mean)} for random real images' if control else ''
+    return f'{share_words(row.mean)}{spread}{against}'
+
+def share_words(share: float) -> str: # in [0, 1]
+    "A share as the studio writes it: '66.7 %'"
+    return f'{100 * share:.1f} %'
 
 # %% ../../nbs/view/33_desk.ipynb #ab461bff
 @patch
@@ -925,6 +960,7 @@ def _export(self: Desk):
         if not (folder/'README.md').exists(): write_text(folder/'README.md', card(small)) # how it was made
         with self.lock:
             self.exported, self.export['folder'] = folder, ''
+            self.card = (folder/'README.md').read_text()
             self.at = 'method'
             self.say(f'{self._set_name(name, small)} is exported to {here(folder)}.')
     self.work(f'Exporting {name}', go, 'export')

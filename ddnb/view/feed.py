@@ -148,7 +148,9 @@ class Feed:
     kinds = {}        # method's name → class of its feed
     kind = 'plain'    # the view in panel.js that shows it
     batch = 40        # pictures in a message
-    most = None       # pictures in all, spread evenly; None: every one that was recorded
+    most = None       # pictures of a record in all, spread evenly; None: every one that was recorded
+    kept = 1200       # pictures that a browser holds at most; above it every second of the older ones goes
+    room = 64e6       # and bytes of them
 
     def __init_subclass__(cls, shows: tuple = ()):
         Feed.kinds.update({name: cls for name in shows})
@@ -157,8 +159,8 @@ class Feed:
         self.view = RunView(run)
         self.key = str(run.folder)
         self._events = 0          # that were sent
-        self._frames = set()      # previews that were sent
-        self._lost = 0            # previews that were let go, or lost
+        self._frames = {}         # preview → step and bytes, of those that a browser holds
+        self._gone = set()        # previews that were let go, or lost
         self._latest = None       # the last event that was sent
         self._said = {}           # name → what was said last
         self._problems = {}       # name of what could not be read → why
@@ -223,7 +225,7 @@ def state(self: Feed) -> dict:
     "How the run stands"
     view, run = self.view, self.run
     words = ' '.join([sentence(view), *self._problems.values()]).strip()
-    state = dict(state=view.state, words=words, lost=self._lost)
+    state = dict(state=view.state, words=words, lost=len(self._gone))
     if view.state == 'failed' and run.error: state |= problem_of(run.error)
     if view.state not in ('running', 'elsewhere') or not run.last: return state
     pace = speed(run.events[-60:])
@@ -239,7 +241,7 @@ def _event(r: Record) -> dict:
 def everything(self: Feed) -> list: # of (message, pictures)
     "All there is"
     with self._lock:
-        self._events, self._frames, self._said, self._lost = 0, set(), {}, 0
+        self._events, self._frames, self._said, self._gone = 0, {}, {}, set()
         return [(dict(kind='run', key=self.key, about=self.about()), []), *self.news()]
 
 @patch
@@ -286,20 +288,33 @@ def _new_frames(self: Feed, events: list) -> list:
     "Pictures that were not sent yet, those first that are seen first"
     pictured = [r for r in events if r.preview]
     if self.most: pictured = evenly(pictured, self.most)
-    new = [r for r in pictured if r.preview not in self._frames]
-    self._frames |= {r.preview for r in new}
-    new = [new[i] for i in halving(len(new))]
+    new = [r for r in pictured if r.preview not in self._frames and r.preview not in self._gone]
+    some = evenly(new, self.kept)
+    self._gone |= {r.preview for r in new} - {r.preview for r in some}
+    new = [some[i] for i in halving(len(some))]
     messages = []
     for i in range(0, len(new), self.batch):
         frames, pictures = [], []
         for r in new[i:i + self.batch]:
             try: pictures.append((self.run.folder/r.preview).read_bytes())
             except OSError: # let go, where they took too much room: the others are there
-                self._lost += 1
+                self._gone.add(r.preview)
                 continue
+            self._frames[r.preview] = r.step, len(pictures[-1])
             frames.append(dict(step=r.step, n=r.tiles[0], size=r.tiles[1], labels=list(r.labels)))
         messages.append((dict(kind='frames', key=self.key, frames=frames), pictures))
-    return messages
+    return messages + self._thinned()
+
+@patch
+def _thinned(self: Feed) -> list:
+    "What a browser lets go where it holds too much: every second picture, but for the first and the latest"
+    steps = []
+    while len(self._frames) > 2 and (len(self._frames) > self.kept
+                                     or sum(size for _, size in self._frames.values()) > self.room):
+        for preview in sorted(self._frames, key=self._frames.get)[1:-1:2]:
+            steps.append(self._frames.pop(preview)[0])
+            self._gone.add(preview)
+    return [(dict(kind='thinned', key=self.key, steps=steps), [])] if steps else []
 
 # %% ../../nbs/view/11_feed.ipynb #7ec665d9
 @patch

@@ -169,7 +169,14 @@ Store.takes = {
     store.run(key);
   },
   frames(store, { key, frames }, buffers) {
-    frames.forEach((frame, i) => store.run(key).frames.set(frame.step, { ...frame, png: blob(buffers[i]) }));
+    const run = store.run(key), same = labels => run.labels?.length === labels?.length && run.labels?.every((v, i) => v === labels[i]);
+    frames.forEach((frame, i) => {
+      if (!same(frame.labels)) run.labels = frame.labels; // those of most steps are alike: they are held once
+      run.frames.set(frame.step, { ...frame, labels: run.labels, png: blob(buffers[i]) });
+    });
+  },
+  thinned(store, { key, steps }) { // a run records more pictures than a browser should hold
+    for (const step of steps) store.run(key).frames.delete(step);
   },
   state(store, { key, ...state }) { store.run(key).state = state; },
   extra(store, { key, name, value }, buffers) {

@@ -59,11 +59,32 @@ function tile(px, size, attributes = {}) { // a canvas of one image, px pixels w
 
 // ---- how large -----------------------------------------------------------------------------------------------------
 
-// The largest tile of 32 to 96 pixels with which `columns` fit the width, and `rows` the height where they can.
-// Below 96 pixels a pixel of the image is a whole number of pixels on the page.
-function fitting(size, columns, rows, width, height) {
-  const room = Math.min(width / columns - 1, Math.max(32, height / rows - 1), 96);
-  return wholeZoom(Math.max(32, room), size);
+// The largest tile of 32 to 96 pixels with which all images are in view: rows of `columns` images are broken into lines
+// (unless `breaks` is false) where that lets them be larger. Where none will do, the largest with which a row fits the
+// width, for rows that are scrolled. Below 96 pixels a pixel of the image is a whole number of pixels on the page.
+function fitting(size, columns, rows, width, height, breaks = true) {
+  for (const px of tileSizes(size)) {
+    const each = Math.floor((width + 1) / (px + 1));
+    if (each < 1 || !breaks && each < columns) continue;
+    if (rows * Math.ceil(columns / each) * (px + 1) <= height) return px;
+  }
+  return wholeZoom(Math.max(32, Math.min(width / columns - 1, Math.max(32, height / rows - 1), 96)), size);
+}
+
+function tileSizes(size) { // from 96 pixels down to 32: whole multiples, then any
+  const whole = range(1, 97).map(zoom => zoom * size).filter(px => px >= 32 && px <= 96).reverse();
+  return [...whole, ...range(0, 17).map(i => 96 - 4 * i).filter(px => px < size && !whole.includes(px))];
+}
+
+// Rows of few images stand in up to four columns of classes, where that lets the tiles be larger: { px, across }.
+function fittingAcross(size, columns, rows, width, height, names, breaks = true) {
+  let best = { px: 0, across: 1 };
+  for (let across = 1; across <= Math.min(4, rows); across++) {
+    const room = (width - 24 * (across - 1)) / across - names;
+    const px = fitting(size, columns, Math.ceil(rows / across), room, height, breaks && across === 1);
+    if (px > best.px && (across === 1 || columns * (px + 1) - 1 <= room)) best = { px, across };
+  }
+  return best;
 }
 
 function wholeZoom(px, size) {
@@ -88,11 +109,15 @@ class Grid {
   }
 
   // rows: [{ label, name, indices }]; real: label → [(picture number, index on it)] of real images
-  arrange(rows, size, px, real = null) {
-    const layout = JSON.stringify([rows, size, px, real && [...real.entries()]]);
+  // across: columns of classes
+  arrange(rows, size, px, real = null, across = 1) {
+    const layout = JSON.stringify([rows, size, px, real && [...real.entries()], across]);
     if (layout === this.layout) return;
     this.layout = layout;
     this.size = size;
+    this.across = across;
+    this.element.classList.toggle('across', across > 1);
+    this.element.style.gridTemplateColumns = across > 1 ? `repeat(${across}, max-content max-content)` : '';
     this.tiles.clear();
     this.reals = [];
     const parts = [];
@@ -130,7 +155,7 @@ class Grid {
     const inRow = c => [...c.parentElement.querySelectorAll('.tile[role=gridcell]')];
     const column = inRow(e.target).indexOf(e.target);
     const to = { ArrowRight: () => cells[at + 1], ArrowLeft: () => cells[at - 1],
-      ArrowDown: () => below(row + 1), ArrowUp: () => below(row - 1) }[e.key];
+      ArrowDown: () => below(row + this.across), ArrowUp: () => below(row - this.across) }[e.key];
     const below = r => rows[r] && inRow(rows[r].firstElementChild)[column];
     const next = to?.();
     if (!to) return;

@@ -201,9 +201,11 @@ class RunBar {
     const done = runs[0].last?.step ?? 0, total = runs[0].total, at = ['running', 'elsewhere'].includes(state.state);
     this.track.firstChild.style.width = `${100 * done / Math.max(total, 1)}%`;
     fill(this.track, { 'aria-valuenow': done, 'aria-valuemin': 0, 'aria-valuemax': total }, []);
-    say(this.facts, [`${count(done)} of ${count(total)}`, at && state.pace ? `${brief(state.pace)} steps/s` : '',
+    const facts = [runs[0].last ? `${count(done)} of ${count(total)}` : '', at && state.pace ? `${brief(state.pace)} steps/s` : '',
       at && state.left ? `${duration(state.left)} left` : '', runs[0].about.said,
-      state.lost ? `images of ${count(runs[0].frames.size)} of ${count(runs[0].frames.size + state.lost)} recorded steps are kept` : ''].filter(Boolean).join(' · '));
+      state.lost ? `images of ${count(runs[0].frames.size)} of ${count(runs[0].frames.size + state.lost)} recorded steps are kept` : ''].filter(Boolean).join(' · ');
+    say(this.facts, facts);
+    this.facts.title = facts; // where it is narrow the end of the line is cut
     const any = (...names) => names.some(n => states.has(n));
     const controls = store.live;
     show(this.resume, controls && any('paused', 'stopped', 'failed', 'interrupted'));
@@ -298,8 +300,7 @@ class View {
   }
 
   // pixels of a tile: as they fit, then as the size control says
-  pixels(size, columns, rows, width, height) {
-    const px = fitting(size, columns, rows, width, height);
+  zoomed(px, size) {
     if (size > 48) return Math.round(Math.max(24, px * 1.25 ** this.zoom));
     return size * Math.max(1, Math.round(px / size) + this.zoom);
   }
@@ -442,10 +443,9 @@ class PlainView extends View {
     const part = rows.slice(this.page * ROWS_A_PAGE, (this.page + 1) * ROWS_A_PAGE);
     const real = this.beside && this.real ? this.realOf() : null;
     const beside = real ? 3.2 : 0, longest = Math.max(0, ...part.map(r => r.indices.length));
-    const room = width - namesWidth(part);
-    const height = Math.max(320, this.images.clientHeight - 32);
-    const px = this.pixels(frame.size, Math.min(longest, TILES_A_ROW) + beside, Math.max(part.length, 4), room, height);
-    this.grid.arrange(part, frame.size, px, real);
+    const height = Math.max(320, this.images.clientHeight - 40);
+    const { px, across } = fittingAcross(frame.size, Math.min(longest, TILES_A_ROW) + beside, part.length, width, height, namesWidth(part), !real);
+    this.grid.arrange(part, frame.size, this.zoomed(px, frame.size), real, this.zoom > 0 ? 1 : across);
     if (real) this.grid.drawReal(this.real.pictures, this.real.value.size);
     this.say(frame, part, rows, pages);
   }
@@ -622,8 +622,8 @@ class CompareView extends RecoveryView {
     if (frames.some(f => !f) || width <= 0) return;
     const rows = frames.map((f, i) => byClass(f.labels, f.n, this.panel.runs[i].about.classes).slice(0, ROWS_A_PAGE));
     const longest = Math.max(...rows.flat().map(r => r.indices.length));
-    const px = this.pixels(frames[0].size, Math.min(longest, TILES_A_ROW), Math.max(rows[0].length, 4), width - namesWidth(rows[0]), Math.max(320, this.images.clientHeight - 64));
-    [this.grid, this.second].forEach((grid, i) => grid.arrange(rows[i], frames[i].size, px));
+    const { px, across } = fittingAcross(frames[0].size, Math.min(longest, TILES_A_ROW), rows[0].length, width, Math.max(320, this.images.clientHeight - 72), namesWidth(rows[0]));
+    [this.grid, this.second].forEach((grid, i) => grid.arrange(rows[i], frames[i].size, this.zoomed(px, frames[0].size), null, this.zoom > 0 ? 1 : across));
     this.cut(this.split);
   }
 
@@ -649,7 +649,8 @@ class StagesView extends View {
   constructor(panel) {
     super(panel);
     this.table = h('div', { class: 'stages', role: 'group', 'aria-label': 'images of each stage' });
-    this.images.append(this.table);
+    this.note = h('div', { class: 'quiet' });
+    this.images.append(this.note, this.table);
     this.tiles = []; // of each stage: index → canvas
   }
 
@@ -677,8 +678,10 @@ class StagesView extends View {
     if (!frames.size || width <= 0) return;
     const rows = new Map([...frames].map(([number, frame]) => [number, this.rowsOf(frame, this.stageIndex(number))]));
     const first = [...frames.values()][0], size = first.size;
-    const columns = this.stages.reduce((n, s) => n + s.ipc, 0), classes = [...rows.values()][0];
-    const px = this.pixels(size, columns + this.stages.length * .4, Math.max(4, classes.length), width - namesWidth(classes), Math.max(320, this.images.clientHeight - 44));
+    const classes = [...rows.values()][0], most = Math.max(...this.stages.map(s => s.ipc));
+    const each = (width - namesWidth(classes)) / this.stages.length - 12; // pixels of a stage; its images are broken into lines
+    const px = this.zoomed(fitting(size, most, classes.length, each, Math.max(320, this.images.clientHeight - 60)), size);
+    const wide = s => Math.max(px + 1, Math.min(s.ipc * (px + 1), Math.floor((each + 1) / (px + 1)) * (px + 1)));
     const layout = JSON.stringify([[...rows], px]);
     if (layout === this.layout) return;
     this.layout = layout;
@@ -686,15 +689,17 @@ class StagesView extends View {
     const head = [h('span'), ...this.stages.map(s => h('div', { class: 'stage-head' }, h('b', {}, s.title), h('span', { class: 'quiet' }, ` ${s.given}`)))];
     const body = classes.flatMap(({ label, name }) => [h('div', { class: 'grid-name', title: name }, name),
       ...this.stages.map((stage, j) => this.cell(j, label, name, rows.get(stage.number), size, px, stage.ipc))]);
-    this.table.style.gridTemplateColumns = `max-content repeat(${this.stages.length}, max-content)`;
+    this.table.style.gridTemplateColumns = `max-content ${this.stages.map(s => `minmax(${wide(s)}px, ${Math.max(wide(s), Math.min(150, Math.floor(each)))}px)`).join(' ')}`;
     this.table.replaceChildren(...head, ...body);
+    const hidden = this.table.scrollWidth > this.table.clientWidth + 1;
+    say(this.note, hidden ? `${this.stages.length} stages: scroll to the right for the rest` : '');
   }
 
   stageIndex(number) { return this.stages.findIndex(s => s.number === number); }
 
   cell(j, label, name, rows, size, px, ipc) {
     const row = rows?.find(r => r.label === label);
-    if (!row) return h('div', { class: 'grid-row waiting', style: `min-width:${ipc * (px + 1)}px;min-height:${px}px` });
+    if (!row) return h('div', { class: 'grid-row waiting', style: `min-width:${px}px;min-height:${px}px` });
     return h('div', { class: 'grid-row' }, ...row.indices.map((i, k) => {
       const said = `${name}, ${this.stages[j].title}, image ${k + 1}`;
       const canvas = tile(px, size, { role: 'button', tabindex: k || this.tiles[j].size ? -1 : 0, 'aria-label': said, title: said });
@@ -931,10 +936,13 @@ class TeacherView extends View {
   constructor(panel) {
     super(panel);
     this.confusion = h('canvas', { class: 'confusion', role: 'img' });
+    this.names = h('div', { class: 'confusion-names', 'aria-hidden': 'true' });
     this.words = h('p', { class: 'quiet' });
     this.classes = h('div', { class: 'supplies' });
+    fill(this.images, { tabindex: 0, role: 'region', 'aria-label': 'what the teacher takes for what' }, []); // it may scroll
     this.images.append(h('div', { class: 'teacher-room' },
-      h('div', {}, h('div', { class: 'title2' }, 'what is taken for what (rows: the label, columns: what the teacher sees)'), this.confusion, this.words),
+      h('div', {}, h('div', { class: 'title2' }, 'what is taken for what (rows: the label; columns, in the same order: what the teacher sees)'),
+        h('div', { class: 'confusion-room' }, this.names, this.confusion), this.words),
       h('div', {}, h('div', { class: 'title2' }, 'accuracy of each class on the test images'), this.classes)));
   }
 
@@ -943,8 +951,8 @@ class TeacherView extends View {
   refresh() {
     this.place(this.scalarCharts(this.scalars()));
     const known = this.run.extra.teacher?.value;
-    show(this.images, true);
-    this.images.classList.toggle('waiting', !known);
+    show(this.images, Boolean(known)); // while it is trained the charts have all the room
+    this.panel.main.classList.toggle('charts-only', !known);
     if (known && known !== this.known) this.arrange();
   }
 
@@ -954,13 +962,14 @@ class TeacherView extends View {
   }
 
   paint(rows) {
-    const { classes } = this.run.about, n = rows.length, px = Math.max(4, Math.min(26, Math.floor(380 / n)));
+    const { classes } = this.run.about, n = rows.length, px = Math.max(4, Math.min(56, Math.floor(300 / n)));
     const line = (row, c) => {
       const all = row.reduce((a, b) => a + b, 0), share = all ? row[c] / all : 0;
       return h('div', { class: 'supply' }, h('span', { class: 'name' }, classes[c]), h('span', { class: 'stackbar' }, h('i', { style: `width:${100 * share}%;background:${BLUE}` })),
         h('span', { class: 'num' }, percent(share)), h('span', { class: 'quiet' }, worst(row, c, classes)));
     };
     this.classes.replaceChildren(...rows.map(line));
+    this.names.replaceChildren(...(px < 12 ? [] : classes.map(name => h('div', { class: 'grid-name', style: `height:${px}px;line-height:${px}px`, title: name }, name))));
     this.confusion.width = this.confusion.height = n * px;
     const context = this.confusion.getContext('2d'), blue = getComputedStyle(this.confusion).getPropertyValue('--blue');
     rows.forEach((row, i) => row.forEach((v, j) => {

@@ -10,7 +10,6 @@ const RUN_COLUMNS = [ // title, what it is sorted by, what it shows, numbers sta
   ['accuracy', r => r.score?.mean, r => r.score ? `${percent(r.score.mean)} ± ${(100 * r.score.std).toFixed(1)}` : '–', 'num'],
   ['to random real', r => r.score?.gap, r => r.score?.gap === undefined || r.score.gap === null ? '–' : points(r.score.gap), 'num'],
   ['protocol', r => r.score?.protocol, r => r.score?.protocol ?? '–'],
-  ['differs in', r => r.differs, r => r.differs || '–'],
 ];
 
 class RunsTable {
@@ -72,8 +71,9 @@ class RunsTable {
   line(r) {
     const box = h('input', { type: 'checkbox', 'aria-label': `compare ${r.name}`, 'data-focus': `tick ${r.key}`, onchange: () => this.tick(r.key, box.checked) });
     box.checked = this.ticked.includes(r.key);
-    const cells = RUN_COLUMNS.map(([title, , show, kind], i) => h('td', { class: kind }, i ? show(r)
-      : button(show(r), `Open ${r.name}`, () => this.show([r.key]), { class: 'link', 'data-focus': `open ${r.key}` })));
+    const open = button(r.name, `Open ${r.name}`, () => this.show([r.key]), { class: 'link', 'data-focus': `open ${r.key}` });
+    const differs = h('div', { class: 'quiet', title: 'in these settings it differs from the other runs of its method' }, r.differs);
+    const cells = RUN_COLUMNS.map(([, , show, kind], i) => h('td', { class: kind }, ...(i ? [show(r)] : [open, r.differs ? differs : null])));
     return h('tr', { class: this.open.includes(r.key) ? 'on' : '' }, h('td', {}, box), h('td', {}, this.thumbnail(r)), ...cells);
   }
 

@@ -55,6 +55,7 @@ def _squeeze_arguments(self: Desk) -> str:
 @patch
 def _input_code(self: Desk, name: str, method) -> tuple:
     "Lines before the start, and the input's name in it"
+    if not method.wants(name): return [], 'None'
     if name in ('teacher', 'real'): return [], name
     if name == 'forgetting': return self._counting_code() if getattr(method, 'discard', True) else ([], 'None')
     chosen = self.inputs.get(name)

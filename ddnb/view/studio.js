@@ -44,7 +44,7 @@ function copyButton(element) { // whose text is copied
 // A label, something to choose or type in, and what is wrong with it. What is typed goes to the desk at once; what the
 // desk says comes back, but never over a field that somebody is typing in.
 class StudioField {
-  constructor({ words, help = '', kind = 'text', choices = [], hint = '' }, change) {
+  constructor({ words, help = '', kind = 'text', choices = [], hint = '', wide = false }, change) {
     this.kind = kind;
     this.change = change;
     const id = studioId(), errorId = studioId(), listId = studioId();
@@ -52,7 +52,7 @@ class StudioField {
     this.input = this.makeInput(kind, common, choices, listId, hint);
     this.error = h('div', { class: 'field-error error', id: errorId, 'aria-live': 'polite' });
     this.label = h('label', { for: id, title: help }, words);
-    this.element = h('div', { class: 'field' }, this.label, this.input, this.list, this.error);
+    this.element = h('div', { class: wide ? 'field wide' : 'field' }, this.label, this.input, this.list, this.error);
     this.input.addEventListener(kind === 'bool' || this.isSelect ? 'change' : 'input', () => this.tell());
     this.input.addEventListener('keydown', e => { if (e.key === 'Enter') this.input.blur(); });
   }
@@ -190,7 +190,7 @@ class StudioHeader {
     this.menu = button('☰ New run', 'Data, teacher, settings and runs', () => app.toggleSide(), { class: 'plain menu', 'aria-expanded': 'false' });
     this.steps = h('nav', { class: 'steps', 'aria-label': 'from data to export' });
     this.cost = h('span', { class: 'quiet cost', 'aria-live': 'polite' });
-    this.measure = button('how long?', 'Time a few steps', () => app.order('measure'), { class: 'link' });
+    this.measure = button('How long?', 'Time a few steps of what comes next', () => app.order('measure'), { class: 'link' });
     this.primary = button('', '', () => {
       const { order, facts } = app.now.primary;
       app.toggleSide(false);
@@ -199,16 +199,16 @@ class StudioHeader {
     this.element = h('header', { class: 'studio-head' }, this.menu, this.steps, h('span', { class: 'space' }), this.cost, this.measure, this.primary);
   }
 
-  update({ steps, at, primary, cost }) {
+  update({ steps, at, primary, cost, method }) {
     keyed(this.steps, steps, s => s.step, s => this.makeStep(s), (child, s) => {
       say(child.words, s.words);
       say(child.fact, s.fact);
       child.button.setAttribute('aria-current', at === s.step ? 'step' : 'false');
     });
-    const starts = primary.order === 'start';
-    say(this.cost, starts && cost.seconds !== null ? `about ${duration(cost.seconds)}` : '');
-    show(this.measure, starts && cost.seconds === null);
-    allow(this.measure, cost.possible, 'it can be measured when a run can start');
+    const starts = primary.order === 'start', trains = primary.order === 'train', known = trains ? cost.teacher : cost.seconds;
+    const then = trains && known !== null && cost.seconds !== null ? `, then ${method.name} about ${duration(cost.seconds)}` : '';
+    say(this.cost, (starts || trains) && known !== null ? `about ${duration(known)}${then}` : '');
+    show(this.measure, (starts || trains) && known === null && cost.possible);
     say(this.primary, starts ? `▶ ${primary.text}` : primary.text);
     allow(this.primary, !primary.why, primary.why);
   }
@@ -225,13 +225,18 @@ class StudioStatus {
   constructor(app) {
     this.app = app;
     this.words = h('span', { class: 'status-words', role: 'status', 'aria-live': 'polite' });
-    this.button = button('', '', () => app.order(this.act.order, this.act.facts), { class: 'plain' });
+    this.buttons = h('span', { class: 'row' });
     this.bar = h('i');
     this.track = h('span', { class: 'track', role: 'progressbar', 'aria-label': 'progress' }, this.bar);
     this.left = h('span', { class: 'quiet' });
     this.cancel = button('Cancel', 'End this; what is done already stays', () => app.order('cancel'), { class: 'plain' });
     this.why = h('span', { class: 'quiet why' });
-    this.element = h('div', { class: 'studio-status' }, this.words, this.button, this.track, this.left, this.cancel, h('span', { class: 'space' }), this.why);
+    this.element = h('div', { class: 'studio-status' }, this.words, this.buttons, this.track, this.left, this.cancel, h('span', { class: 'space' }), this.why);
+  }
+
+  press({ order, facts }) {
+    if (order === 'go') this.app.turn(facts.step);
+    else this.app.order(order, facts);
   }
 
   update({ status, job, primary, at }) {
@@ -240,9 +245,7 @@ class StudioStatus {
     say(this.why, job ? '' : primary.why);
     say(this.words, job ? [job.words, job.note].filter(Boolean).join(': ') + ' …' : said);
     this.words.classList.toggle('error', error && !job);
-    this.act = job ? null : status.button;
-    show(this.button, Boolean(this.act));
-    if (this.act) say(this.button, this.act.text);
+    keyed(this.buttons, job ? [] : status.buttons, b => JSON.stringify(b), b => ({ element: button(b.text, '', () => this.press(b), { class: 'plain' }) }), () => {});
     show(this.track, Boolean(job && job.share !== null));
     show(this.left, Boolean(job && job.share !== null));
     show(this.cancel, Boolean(job?.cancel));
@@ -255,7 +258,7 @@ class StudioStatus {
 
 // ---- the left side: data -------------------------------------------------------------------------------------------
 
-const OWN_FOLDER = 'a folder of my own …';
+const OWN_FOLDER = 'my own photos …';
 
 class StudioData {
   constructor(app) {
@@ -270,7 +273,19 @@ class StudioData {
     this.list = h('div', { class: 'folders', hidden: true });
     this.own = h('div', { hidden: true }, this.folder.element, h('div', { class: 'actions' }, this.browse, this.use), this.list, this.size.element);
     this.words = h('p', { class: 'note quiet' });
-    this.element = h('section', {}, h('h4', {}, 'Data'), this.choice.element, this.own, this.words);
+    this.crops = h('div', { class: 'crops', hidden: true });
+    this.element = h('section', {}, h('h4', {}, 'Data'), this.choice.element, this.own, this.words, this.crops);
+  }
+
+  // a few photos as they are; what is cut off lies in the shade
+  showCrops(fact) {
+    if (this.photos === fact) return;
+    this.photos = fact;
+    this.crops.replaceChildren(...(fact?.value ?? []).map(({ name, width, height, keep }, i) => {
+      const image = h('img', { src: URL.createObjectURL(fact.pictures[i]), alt: `a photo of ${name}, ${width} × ${height}`, onload: () => URL.revokeObjectURL(image.src) });
+      const stays = h('i', { class: 'stays', style: `width:${100 * keep[0]}%;height:${100 * keep[1]}%` });
+      return h('figure', {}, h('span', { class: 'crop' }, image, stays), h('figcaption', { title: name }, name));
+    }), h('p', { class: 'quiet' }, 'What lies in the shade is cut off.'));
   }
 
   choose(value) {
@@ -296,7 +311,8 @@ class StudioData {
     show(this.list, true);
   }
 
-  update({ data, status }) {
+  update({ data, status }, photos) {
+    this.showCrops(photos);
     const own = data.picked && !data.choices.includes(data.picked);
     this.choice.options([...data.choices.map(c => [c, c]), [OWN_FOLDER, OWN_FOLDER]]);
     this.choice.put(own || this.wantsFolder ? OWN_FOLDER : data.picked);
@@ -304,6 +320,7 @@ class StudioData {
     if (own) this.folder.put(data.picked);
     this.size.put(data.size);
     show(this.size.element, Boolean(own && data.survey));
+    show(this.crops, Boolean(own && photos?.value.length));
     const wrong = status.kind === 'error' && status.section === 'data' ? [status.words, status.remedy].filter(Boolean).join(': ') : '';
     (own ? this.folder : this.choice).complain(wrong);
     const { loaded } = data;
@@ -320,17 +337,19 @@ class StudioTeacher {
     this.app = app;
     this.words = h('p', { class: 'note' });
     this.epochs = new StudioField({ words: 'epochs', kind: 'int', help: 'How often the next teacher sees all images' }, value => app.order('epochs', { value }));
-    this.net = new StudioField({ words: 'network', kind: 'choice', help: 'A small network learns in minutes without a GPU; the larger is the one of the benchmarks' }, value => app.order('net', { value }));
+    this.net = new StudioField({ words: 'network', kind: 'choice', wide: true, help: 'A small network learns in minutes without a GPU; the larger is the one of the benchmarks' }, value => app.order('net', { value }));
     this.train = button('Train another', 'Train one more teacher', () => app.order('train'), { class: 'plain' });
     this.list = h('div', { class: 'runs' });
-    this.element = h('section', {}, h('h4', {}, 'Teacher'), this.words, this.net.element, this.epochs.element, h('div', { class: 'actions' }, this.train), h('h4', {}, 'Teachers of this folder'), this.list);
+    this.others = h('h4', {}, 'Teachers of this folder');
+    this.element = h('section', {}, h('h4', {}, 'Teacher'), this.words, this.net.element, this.epochs.element, h('div', { class: 'actions' }, this.train), this.others, this.list);
   }
 
   update({ teacher, runs, primary, selected, status, job }) {
     say(this.words, teacher.training ? `${teacher.training} is being trained.` : teacher.run
       ? `${teacher.run} teaches: ${teacher.net}, right on ${teacher.accuracy || 'an unknown share'} of the test images.`
       : teacher.needed ? 'The method learns from a teacher: a network that is trained on all real images.' : 'This method needs none; some ways of judging do.');
-    this.net.options(teacher.nets.map(n => [n, n]));
+    this.net.options(teacher.nets.map(n => [n, n === teacher.nets[0] ? `${n} (proposed)` : n]));
+    show(this.others, teacher.choices.length > 0 || runs.some(r => r.teacher));
     this.net.put(teacher.next_net);
     show(this.net.element, teacher.nets.length > 1);
     this.epochs.put(teacher.epochs);
@@ -520,7 +539,8 @@ class StudioReal {
     show(this.grid.element, Boolean(facts));
     show(this.pager, Boolean(facts && facts.pages > 1));
     if (!facts) { say(this.title, job ? '' : 'No data are loaded yet: choose a data set, or a folder of your own.'); return; }
-    say(this.title, `${data.loaded?.name ?? ''}: real images, and how many each class has`);
+    const first = facts.rows.some(r => r.shown < r.count) ? `; of each the first ${count(Math.max(...facts.rows.map(r => r.shown)))} are shown` : '';
+    say(this.title, `${data.loaded?.name ?? ''}: the real images to learn from, and how many each class has${first}`);
     if (this.fact !== fact) { this.fact = fact; this.take(facts, fact.pictures); }
   }
 
@@ -529,9 +549,10 @@ class StudioReal {
     if (!facts) return;
     let i = 0;
     const rows = facts.rows.map(r => ({ label: r.label, name: `${r.name} · ${count(r.count)}`, indices: range(i, i += r.shown) }));
-    const width = this.room.clientWidth - 130, height = this.room.clientHeight - 8;
-    const px = fitting(facts.size, Math.max(...facts.rows.map(r => r.shown)), rows.length, width, height);
-    this.grid.arrange(rows, facts.size, px);
+    const width = this.room.clientWidth - 16, height = Math.max(320, this.room.clientHeight - 8);
+    if (width <= 0) return;
+    const { px, across } = fittingAcross(facts.size, Math.max(...facts.rows.map(r => r.shown)), rows.length, width, height, namesWidth(rows) + 12);
+    this.grid.arrange(rows, facts.size, px, null, across);
     const bitmap = await sheets.read(this.picture);
     if (bitmap && this.facts === facts) this.grid.draw(bitmap);
     const last = facts.rows.at(-1).label + 1;
@@ -556,7 +577,8 @@ class StudioScores {
     this.table = h('table', { class: 'scores' }, h('thead', {}, h('tr', {}, ...[['set', ''], ['per class', 'num'], ['protocol', ''], ['test accuracy', 'num'], ['random real', 'num'], ['gap', 'num'], ['', '']]
       .map(([words, kind]) => h('th', { class: kind, scope: 'col' }, words)))), this.rows);
     this.note = h('p', { class: 'note quiet' });
-    this.element = h('div', {}, this.bar, this.table, this.note);
+    this.unfinished = h('p', { class: 'note' });
+    this.element = h('div', {}, this.bar, this.unfinished, this.table, this.note);
   }
 
   update({ judge, scores, job, shown }) {
@@ -566,7 +588,8 @@ class StudioScores {
     this.epochs.put(judge.epochs);
     this.epochs.input.placeholder = count(judge.usual);
     for (const name of ['repeats', 'epochs']) this[name].complain(judge.problems[name] ?? '');
-    say(this.judge, judge.run && !judge.why ? `Judge ${judge.run}` : 'Judge');
+    say(this.judge, judge.run && !judge.why ? `Judge ${judge.run}${judge.unfinished ? ' unfinished' : ''}` : 'Judge');
+    say(this.unfinished, judge.unfinished ? `${judge.run} was halted: what it has is judged and exported as it is, and marked as unfinished.` : '');
     allow(this.judge, !judge.why && !job && !Object.keys(judge.problems).length, judge.why || Object.values(judge.problems)[0] || 'something is at work');
     show(this.table, scores.length > 0);
     const least = Math.min(1, ...scores.flatMap(r => [r.mean - r.std, r.control ? r.control.mean - r.control.std : 1]));
@@ -606,12 +629,15 @@ class StudioExport {
     this.formats = h('div', { class: 'seg', role: 'group', 'aria-label': 'format' });
     this.folder = new StudioField({ words: 'folder', help: 'Empty: a free one beside the run' }, value => app.order('set_export', { field: 'folder', value }));
     this.write = button('', 'Write the set for other programs', () => app.order('export'), { class: 'plain' });
-    this.path = h('a', { class: 'path' });
+    this.path = h('code', { class: 'path' });
     this.copy = copyButton(this.path);
     this.zip = button('Download .zip', 'The exported folder as one file', () => this.download(), { class: 'plain' });
     this.result = h('div', { class: 'row', hidden: true }, h('span', { class: 'up' }, '✓ exported to'), this.path, this.copy, this.zip);
+    this.cardText = h('pre', { tabindex: 0, 'aria-label': 'the card' });
+    this.card = h('details', { hidden: true }, h('summary', {}, 'Its card: how the set was made'), this.cardText);
+    this.note = h('p', { class: 'note quiet' }, 'A card beside the images says how the set was made.');
     this.element = h('div', {}, h('div', { class: 'bar' }, this.formats, this.folder.element, this.write),
-      h('p', { class: 'note quiet' }, 'A card beside the images says how the set was made.'), this.result);
+      this.result, this.card, this.note);
   }
 
   async download() {
@@ -631,9 +657,11 @@ class StudioExport {
     say(this.write, e.run && !e.why ? `Export ${e.run}` : 'Export');
     allow(this.write, !e.why && !job && !e.problems.folder, e.why || e.problems.folder || 'something is at work');
     show(this.result, Boolean(e.done));
+    show(this.card, Boolean(e.done?.card));
+    show(this.note, !e.done);
     if (!e.done) return;
     say(this.path, e.done.path);
-    this.path.href = e.done.link;
+    say(this.cardText, e.done.card);
   }
 }
 
@@ -749,7 +777,7 @@ class StudioApp {
     show(this.teacher.element, now.at === 'teacher');
     show(this.form.element, !['data', 'teacher'].includes(now.at));
     show(this.runs.element, now.at !== 'teacher');
-    this.data.update(now);
+    this.data.update(now, this.store.facts['studio-photos']);
     this.teacher.update(now);
     this.form.update(now, this.store.facts['studio-form']?.value);
     this.runs.update(now);

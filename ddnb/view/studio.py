@@ -15,7 +15,7 @@ from .desk import Desk, zipped
 from .feed import feed_of
 from .form import form_of
 from .front import Front
-from .photos import browse
+from .photos import browse, crops
 
 # %% ../../nbs/view/36_studio.ipynb #b7f2ae49
 class Studio(Front):
@@ -92,6 +92,9 @@ def _facts(self: Studio) -> list:
     if self._is_new('studio-real', identity):
         facts, pictures = desk.real_page()
         out.append((_fact('studio-real', facts), pictures))
+    if self._is_new('studio-photos', desk.survey and list(map(str, desk.survey.samples.values()))):
+        facts, pictures = crops(desk.survey) if desk.survey else ([], [])
+        out.append((_fact('studio-photos', facts), pictures))
     if self._is_new('studio', snapshot): out.append((_fact('studio', snapshot), []))
     return out
 

@@ -42,6 +42,9 @@ BUDGETS = {
         'assert with_curriculum.mean - without.mean > 3 * max(with_curriculum.std, without.std)':
             "assert [row.name for row in rows] == ['random real', *sets]",
         '(1, 25, 100, 200, 400)': '(1, 25)',
+        'epochs=40)': 'epochs=1)',
+        'steps=400, epochs=100, repeats=2': 'steps=2, epochs=1, repeats=1',
+        'candidates = [': 'candidates = [(.1, .03, 0)] or [',
     },
     'methods/12_trajectory': {
         "base = MTT.preset('digits')": "base = MTT.preset('digits', steps=5)",

@@ -58,7 +58,7 @@ class Server:
         command = [sys.executable, '-m', *command]
         self.process = subprocess.Popen(command, env=self.environment() | self.env, cwd=self.root,
                                         stdout=self.log, stderr=subprocess.STDOUT)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 150
         while not self.answers(ready):
             if self.process.poll() is not None or time.monotonic() > end:
                 output = (self.tmp/'server.log').read_text()[-2000:]

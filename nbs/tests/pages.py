@@ -6,6 +6,7 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -158,6 +159,22 @@ def _make(home):
     Fade(60, classes=10).start(None, folder=home/'short').wait()
     Drift(20, classes=3, size=16).start(named(['a', EVIL, CLOSING]), folder=home/'plain').wait()
     for name in ('recovery', 'stages', 'selection', 'long', 'short', 'plain'): Run.open(home/name).result()
+
+
+@lru_cache
+def studio_messages(home, step, run=None):
+    "What the studio on the folder of `small_runs` says at a step, with a run in view"
+    from ddnb.view.studio import Studio
+    studio = Studio(home)
+    desk = studio.desk
+    until(lambda: desk.real is not None and desk.job is None, 'the digits are loaded', 60)
+    if run: desk.do('open', run=run)
+    desk.do('go', step=step)
+    with studio._told:
+        studio.news()
+        messages = studio.everything()
+    studio.close()
+    return messages
 
 
 # ---- pages ----

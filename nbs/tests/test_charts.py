@@ -59,3 +59,19 @@ def test_numbers_are_said_as_a_person_says_them(ask):
 def test_pixels_are_whole_where_images_are_small(ask):
     assert ask('wholeZoom(47, 16)') == 32 and ask('wholeZoom(96, 16)') == 96 and ask('wholeZoom(60, 224)') == 60
     assert ask('fitting(16, 10, 10, 600, 600)') == 48
+
+
+@pytest.mark.parametrize('size, columns, rows, width, height', [(8, 2, 10, 528, 485), (16, 10, 10, 540, 480),
+                                                                (32, 24, 3, 900, 600), (64, 3, 40, 500, 400)])
+def test_tiles_are_as_large_as_the_room_allows(ask, size, columns, rows, width, height):
+    "No larger tile shows all images, in lines that are broken or in columns of classes; where none does, rows scroll"
+    def lines(px, across):
+        each = (((width - 24 * (across - 1)) / across - 60) + 1) // (px + 1)
+        if each < 1 or across > 1 and each < columns: return None
+        return -(-rows // across) * -(-columns // each)
+
+    def fits(px): return any((n := lines(px, a)) and n * (px + 1) <= height for a in range(1, min(4, rows) + 1))
+    found = ask(f'fittingAcross({size}, {columns}, {rows}, {width}, {height}, 60)')
+    larger = [px for px in ask(f'tileSizes({size})') if px > found['px']]
+    assert not any(map(fits, larger)), f'{larger} would fit too'
+    assert fits(found['px']) or found['px'] <= 48, 'what does not fit is scrolled'

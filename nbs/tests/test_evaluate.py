@@ -17,6 +17,7 @@ from ddnb.train.evaluate import (
     Protocol,
     Row,
     Scores,
+    beside_hard,
     control_of,
     curriculum,
     difference,
@@ -43,6 +44,13 @@ def real(): return load('digits')
 def small(real): return real.train.subset(2)
 
 
+NET = 'convnet2-w8-batch'
+
+
+@pytest.fixture(scope='module')
+def teacher(real): return squeeze(real.subset(2), NET, epochs=1, progress=False)
+
+
 def row(name='mine', **changes):
     changes = dict(dict(ipc=2., repeats=3, mean=.5, std=.03, best=.6), **changes)
     return Row(name, 'hard', 'convnet3', **changes)
@@ -52,6 +60,51 @@ def test_published_settings():
     assert protocol('sre2l').recipe.temperature == 30
     assert PROTOCOLS['sre2l']['imagenet'].recipe.batch == 1024
     assert PROTOCOLS['cda']['imagenet'].recipe.batch == 128
+
+
+def test_imagenet_21k_has_holes_and_smooth_labels_and_mixes_nothing():
+    recipe = PROTOCOLS['cda']['imagenet-21k'].recipe
+    assert (recipe.mix, recipe.cutout, recipe.label_smoothing) == ('', .5, .2)
+    assert (recipe.batch, recipe.lr, recipe.temperature) == (32, 2e-3, 20)
+
+
+def test_sre2l_on_cifar_decays_every_parameter():
+    assert not any(PROTOCOLS[name]['cifar10'].recipe.spare_vectors for name in ('sre2l', 'cda'))
+    assert all(PROTOCOLS[name]['imagenet'].recipe.spare_vectors for name in ('sre2l', 'cda'))
+
+
+def test_statistics_of_the_teacher_show_in_the_name():
+    changed = protocol('rd3(epochs=2, stats=batch)')
+    assert changed.stats == 'batch' and changed.recipe.epochs == 2
+    assert changed.name == 'rd3(epochs=2, stats=batch)' and protocol(changed.name) == changed
+    with pytest.raises(InputError, match="stats='bach'"): protocol('rd3(stats=bach)')
+
+
+def test_a_row_says_whose_statistics_labelled(small, real, teacher):
+    rows = evaluate(small, real, teacher, 'rd3(epochs=1)', NET, 1, stats='batch')
+    assert {r.protocol for r in rows} == {'rd3(epochs=1, stats=batch)', 'hard(epochs=1)'}
+    assert {r.protocol for r in evaluate(small, real, teacher, 'rd3(epochs=1, stats=batch)', NET, 1, hard=False,
+                                         control=False)} == {'rd3(epochs=1, stats=batch)'}
+
+
+def test_what_a_protocol_says_of_itself_shows_in_the_name():
+    assert protocol('mtt(order=progressive)').name == 'mtt(order=progressive)'
+    assert protocol('mtt(order=progressive)').order == 'progressive'
+    with pytest.raises(InputError, match='name'): protocol('mtt(name=mine)')
+
+
+@pytest.mark.parametrize('asked, hard', [
+    ('rd3', 'hard'), ('rd3(epochs=60)', 'hard(epochs=60)'), ('rd3(epochs=900)', 'hard'),
+    (['rd3(epochs=20)', 'kd(epochs=30)'], 'hard(epochs=30)'), ('rd3(batch=10)', 'hard'),
+    (Protocol('mine', Recipe(epochs=5, labels='teacher')), 'hard(epochs=5)'), ('dc', None), (['kd', 'hard'], 'hard')])
+def test_the_hard_row_follows_the_budget(asked, hard, real):
+    names = [p.name for p in beside_hard(asked, real)]
+    assert [n for n in names if n.startswith('hard')] == ([hard] if hard else [])
+
+
+def test_a_published_protocol_of_few_epochs_stands_beside_the_published_hard_one():
+    photos = replace(load('digits', size=64), name='photos')
+    assert [p.name for p in beside_hard('sre2l', photos)] == ['sre2l', 'hard']
 
 
 def test_orders_and_learned_rates_are_fields():

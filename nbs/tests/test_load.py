@@ -1,6 +1,7 @@
 "The loaders on the official files and on folders, and what they say of what is wrong"
 import hashlib
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
-from ddnb.core.basics import InputError, sheet
+from ddnb.core.basics import InputError, read_image, sheet, stack_images
 from ddnb.core.config import registered
 from ddnb.data.load import load, reload
 
@@ -172,6 +173,72 @@ def test_a_folder_with_train_and_test(shapes):
     with pytest.raises(InputError, match="differ: \\['square'\\]"): load(folder)
 
 
+def in_folders(place, source, *parts):
+    "Links to two class folders in `place/part` for each part"
+    for part in parts:
+        (place/part).mkdir(parents=True)
+        for name in ('circle', 'square'): (place/part/name).symlink_to(source/name)
+    return place
+
+
+@pytest.mark.parametrize('parts', [('train', 'valid'), ('train', 'testing'), ('Train', 'Test'), ('training', 'VAL'),
+                                   ('train', 'validation', 'unlabelled')], ids='+'.join)
+def test_a_split_is_no_class_whatever_it_is_called(shapes, parts):
+    folder = in_folders(shapes.parent/'split', shapes, *parts[:2])
+    for extra in parts[2:]: (folder/extra).mkdir()
+    real = load(folder)
+    assert real.classes == ['circle', 'square']
+    assert len(real.train) == len(real.test) == 10
+
+
+def test_the_test_split_is_the_one_with_class_folders(shapes):
+    folder = in_folders(shapes.parent/'imagenet', shapes, 'train', 'val')
+    (folder/'test').mkdir()
+    (folder/'test/0.png').symlink_to(shapes/'circle/0.png')
+    assert len(load(folder).test) == 10
+
+
+@pytest.mark.parametrize('part', ['train', 'Training', 'test', 'val'])
+def test_a_split_alone_is_refused(shapes, part):
+    folder = in_folders(shapes.parent/'alone', shapes, part)
+    with pytest.raises(InputError, match=f"only '{part}' of a data set in two splits(.|\n)*load\\("): load(folder)
+
+
+def test_two_training_splits_are_refused(shapes):
+    folder = in_folders(shapes.parent/'twice', shapes, 'train', 'training', 'test')
+    with pytest.raises(InputError, match="'train' and 'training'"): load(folder)
+
+
+def test_a_class_may_be_called_train(shapes):
+    (shapes/'circle').rename(shapes/'train')
+    assert load(shapes).classes == ['square', 'train']
+
+
+def test_classes_inside_of_classes_are_refused(shapes):
+    food = shapes.parent/'food'
+    for kind in ('fruit', 'leaf'): shutil.copytree(shapes, food/kind)
+    with pytest.raises(InputError, match="fruit' holds images in several folders.*circle.*square"): load(food)
+    assert load(food/'fruit').classes == ['circle', 'square']
+
+
+def test_images_beside_a_folder_of_images_are_refused(shapes):
+    (shapes/'square/more').mkdir()
+    (shapes/'square/4.png').rename(shapes/'square/more/4.png')
+    with pytest.raises(InputError, match="square' holds images in several folders"): load(shapes)
+
+
+def test_a_single_folder_below_a_class_is_read(shapes):
+    (shapes/'circle').rename(shapes/'images')
+    (shapes/'circle').mkdir()
+    (shapes/'images').rename(shapes/'circle/images')
+    assert len(load(shapes).train) == 8
+
+
+def test_two_classes_that_are_one_folder_are_refused(shapes):
+    (shapes/'round').symlink_to(shapes/'circle')
+    with pytest.raises(InputError, match="'circle' and 'round' are one folder"): load(shapes)
+
+
 def test_an_empty_class_folder_is_named(shapes):
     (shapes/'empty').mkdir()
     with pytest.raises(InputError, match="empty' holds no images"): load(shapes)
@@ -179,7 +246,7 @@ def test_an_empty_class_folder_is_named(shapes):
 
 def test_an_empty_file_is_named(shapes):
     (shapes/'empty').mkdir()
-    (shapes/'empty/0.png').touch()
+    for name in ('0.png', '1.png'): (shapes/'empty'/name).touch()
     with pytest.raises(InputError, match="0.png.*it is empty"): load(shapes)
 
 
@@ -216,3 +283,103 @@ def test_changed_data_are_not_those_of_before():
     facts = load('digits').facts
     with pytest.raises(InputError, match='not those that were used before'): reload(dict(facts, identity='other'))
     with pytest.raises(InputError, match='not those that were used before'): reload(dict(facts, test_identity='other'))
+
+
+# ---- files of all kinds
+
+def saved(tmp_path, picture, name='a.png', **options):
+    "A picture's file"
+    picture.save(tmp_path/name, **options)
+    return tmp_path/name
+
+
+def ramp(dtype, top):
+    "16×16 numbers from 0 to `top`"
+    return np.linspace(0, top, 256).reshape(16, 16).astype(dtype)
+
+
+def test_sixteen_bits_become_eight(tmp_path):
+    path = saved(tmp_path, Image.fromarray(ramp(np.uint16, 65535)))
+    with pytest.warns(UserWarning, match='16 bits'): image = read_image(path)
+    expected = np.round(ramp(np.uint16, 65535) / 257)
+    assert np.abs(image[..., 0] - expected).max() <= 1
+    assert image.min() == 0 and image.max() == 255
+
+
+def test_a_photograph_is_turned_as_its_camera_says(tmp_path):
+    upright = Image.fromarray(np.stack([ramp(np.uint8, 255)] * 3, 2)[:8])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the top of the scene is at the right of what is stored
+    path = saved(tmp_path, upright.rotate(90, expand=True), 'a.png', exif=exif)
+    with pytest.warns(UserWarning, match='turned'): image = read_image(path)
+    assert np.array_equal(image, np.asarray(upright))
+
+
+@pytest.mark.parametrize('mode', ['RGBA', 'LA', 'P'])
+def test_what_is_transparent_lies_on_white(tmp_path, mode):
+    clear = Image.new('RGBA', (8, 8), (255, 0, 0, 0))
+    clear.paste((0, 0, 255, 255), (0, 0, 4, 8))
+    options = {}
+    if mode == 'P':
+        clear = Image.new('P', (8, 8), 1)
+        clear.putpalette([0, 0, 255, 255, 0, 0])
+        clear.paste(0, (0, 0, 4, 8))
+        options = dict(transparency=1)
+    path = saved(tmp_path, clear if mode == 'P' else clear.convert(mode), **options)
+    with pytest.warns(UserWarning, match='transparent.*white'): image = read_image(path)
+    assert (image[:, 4:] == 255).all()
+    assert image[0, 0].max() < 256 and image[0, 0, 0] < 100
+
+
+def test_an_opaque_alpha_channel_changes_nothing(tmp_path, recwarn):
+    colour = Image.new('RGB', (8, 8), (1, 2, 3))
+    assert np.array_equal(read_image(saved(tmp_path, colour.convert('RGBA'))), np.asarray(colour))
+    palette = read_image(saved(tmp_path, colour.convert('P', palette=Image.ADAPTIVE), 'p.png'))
+    assert np.array_equal(palette, np.asarray(colour))
+    assert not recwarn.list
+
+
+def test_inks_are_told(tmp_path):
+    path = saved(tmp_path, Image.new('CMYK', (8, 8), (0, 255, 255, 0)), 'a.jpg')
+    with pytest.warns(UserWarning, match='CMYK'): image = read_image(path)
+    assert image[0, 0, 0] > 200 and image[0, 0, 1:].max() < 60
+
+
+@pytest.mark.parametrize('picture', [Image.fromarray(ramp(np.float32, 1)), Image.fromarray(ramp(np.int32, 2**30))],
+                         ids=['float', '32 bits'])
+def test_numbers_without_a_range_are_refused(tmp_path, picture):
+    path = saved(tmp_path, picture, 'a.tif')
+    with pytest.raises(InputError, match='a.tif.*no range(.|\n)*8 bits'): read_image(path)
+
+
+def test_a_picture_of_enormous_size_is_refused(tmp_path, monkeypatch):
+    path = saved(tmp_path, Image.new('L', (64, 64)))
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)
+    with pytest.raises(InputError, match='a.png'): read_image(path)
+
+
+def test_many_images_are_told_once(tmp_path):
+    paths = [saved(tmp_path, Image.new('RGBA', (8, 8), (0, 0, 0, alpha)), f'{i}.png')
+             for i, alpha in enumerate((255, 7, 7, 0))]
+    with pytest.warns(UserWarning) as told: stack_images(paths)
+    assert len(told) == 1
+    assert '3 images, ' in str(told[0].message) and '1.png' in str(told[0].message)
+
+
+def test_test_photographs_are_shown_as_the_recipes_have_it(shapes):
+    "The short side at 8/7 of the size, then the centre: 256 and 224 for ImageNet"
+    from torchvision import transforms
+    folder = in_folders(shapes.parent/'photos', shapes, 'train', 'val')
+    for name in ('circle', 'square'):
+        rng = np.random.default_rng(0)
+        for i in range(5):
+            photo = Image.fromarray(rng.integers(0, 256, (15, 20, 3), dtype=np.uint8)).resize((200, 150))
+            photo.save(shapes/name/f'{i}.png')
+    real = load(folder, size=112)
+    photo = Image.open(shapes/'circle/0.png')
+    theirs = transforms.CenterCrop(112)(transforms.Resize(128)(photo))
+    ours = real.test.images[0].permute(1, 2, 0).numpy().astype(int)
+    assert np.abs(ours - np.asarray(theirs)).max() <= 1
+    small = load(folder, size=56).test.images[0].permute(1, 2, 0).numpy().astype(int)
+    theirs = transforms.CenterCrop(56)(transforms.Resize(56)(photo))
+    assert np.abs(small - np.asarray(theirs)).max() <= 1

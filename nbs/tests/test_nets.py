@@ -56,3 +56,12 @@ def test_the_latest_input_is_kept():
 
 def test_a_network_without_a_linear_layer_has_no_last_one():
     assert last_linear(nn.Sequential(nn.Conv2d(1, 1, 1), nn.Flatten())) is None
+
+
+def test_grey_images_of_28_pixels_are_padded_to_32():
+    "As in DC's ConvNet: the first convolution pads by 3 and the features are those of 32 pixels"
+    net = ConvNet(10, 1, 28)
+    assert net[0][0].padding == (3, 3)
+    assert net[-1].in_features == 128 * 4 * 4
+    assert net(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    assert ConvNet(10, 3, 28)[0][0].padding == ConvNet(10, 1, 16)[0][0].padding == (1, 1)

@@ -303,7 +303,7 @@ def test_without_transition_later_stages_start_at_later_epochs_of_the_same_exper
     starts = {1: set(), 2: set()}
     state = {}
     for event in method.stream(real, None, None, None, state):
-        if 'start' in event.scalars: starts[event.scalars['stage']].add(event.scalars['start'])
+        if 'start_epoch' in event.scalars: starts[event.scalars['stage']].add(event.scalars['start_epoch'])
     assert starts[1] <= {0, 1} and starts[2] <= {2, 3} and len(starts[1]) == len(starts[2]) == 2
     assert state['pieces']['stage-1-experts-000'].shape[1] == 5     # epochs 0 to 4: the last start and its target
     given = method.make(real, pool)

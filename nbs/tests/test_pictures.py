@@ -26,10 +26,11 @@ pytestmark = pytest.mark.e2e
 
 def take(page, path, name, theme, out):
     "A picture of the panel on the page at `path`"
-    page.set_viewport_size(dict(width=960, height=720))
+    whole = name in ('data', 'studio')  # one screen
+    page.set_viewport_size(dict(width=1440, height=900) if whole else dict(width=960, height=720))
     page.emulate_media(color_scheme=theme, reduced_motion='reduce')
     page.goto(path.as_uri())
-    if name not in ('teacher', 'runs'): page.wait_for_selector('.panel[data-shown]')
+    if name not in ('teacher', 'runs', 'data'): page.wait_for_selector('.panel[data-shown]')
     page.wait_for_function("""() => [...document.querySelectorAll('.ddnb canvas')].every(c => {
         const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
         return !c.getClientRects().length || d.some(v => v) })""")

@@ -41,7 +41,7 @@ def test_a_pretrained_teacher_travels(cached_weights, tmp_path):
 
 def test_a_pretrained_teacher_recovers(cached_weights):
     teacher = Teacher.pretrained('resnet18')
-    event = next(CDA.preset('imagenet-1k', ipc=1, batch=2, device='cpu').stream(teacher, {}))
+    event = next(CDA.preset('imagenet-1k', ipc=1, batch=2, device='cpu').stream(teacher, None, {}))
     assert event.total == 500 * 4000
     assert event.images().shape == (2, 3, 224, 224)
     assert len(event.read()['layers']) == 20

@@ -7,7 +7,7 @@ import statistics
 import lab as L
 import pytest
 import torch
-from pages import CLOSING, EVIL, Fade, every_step, named, page_html, small_runs, squares, until
+from pages import CLOSING, EVIL, Fade, every_step, named, page_html, small_runs, squares, studio_messages, until
 
 from ddnb.view.feed import feed_of, picture
 from ddnb.view.record import recorded_messages, to_html
@@ -15,7 +15,7 @@ from ddnb.view.runs import RunsPanel
 
 pytestmark = pytest.mark.e2e
 
-PANELS = ('recovery', 'stages', 'selection', 'teacher', 'plain', 'compare', 'runs')
+PANELS = ('recovery', 'stages', 'selection', 'teacher', 'plain', 'compare', 'runs', 'data', 'studio')
 
 
 @pytest.fixture(scope='module')
@@ -34,8 +34,12 @@ def write_pages(runs, folder):
     "A page of every panel. Name → path"
     out = {name: to_html(run, folder/f'{name}.html') for name, run in runs.items()}
     out['compare'] = to_html(runs['long'], folder/'compare.html', runs['short'])
-    out['runs'] = folder/'runs.html'
-    out['runs'].write_text(page_html(runs_messages(runs), 'runs'), encoding='utf-8')
+    home = runs['recovery'].folder.parent
+    others = dict(runs=('runs', runs_messages(runs)), data=('studio', studio_messages(home, 'data')),
+                  studio=('studio', studio_messages(home, 'judge', 'recovery')))
+    for name, (app, messages) in others.items():
+        out[name] = folder/f'{name}.html'
+        out[name].write_text(page_html(messages, app), encoding='utf-8')
     return out
 
 
@@ -78,8 +82,8 @@ def at(page, paths):
     "Opens a panel by its name and waits until it shows something"
     def open_panel(name):
         page.goto(paths[name].as_uri())
-        page.wait_for_selector('.ddnb .panel, .ddnb .runs-table')
-        if name not in ('teacher', 'runs'): page.wait_for_selector('.panel[data-shown]')
+        page.wait_for_selector('.ddnb .panel, .ddnb .runs-table, .ddnb .studio')
+        if name not in ('teacher', 'runs', 'data'): page.wait_for_selector('.panel[data-shown]')
         return page
     return open_panel
 
@@ -129,7 +133,7 @@ def rules(page):
 
 SEEN = dict(recovery=('svg.chart', 4), stages=('.stages canvas', 30), selection=('.strip canvas', 60),
             teacher=('canvas.confusion', 1), plain=('.grid canvas', 6), compare=('.grid canvas', 40),
-            runs=('.runs-table tbody tr', 7))
+            runs=('.runs-table tbody tr', 7), data=('.real-pane canvas', 100), studio=('.grid canvas', 20))
 
 
 @pytest.mark.parametrize('name', PANELS)
@@ -437,6 +441,31 @@ def test_stages_are_columns_that_fill_one_after_another(at):
     assert page.locator('.stages .waiting').count() == 20
 
 
+@pytest.mark.parametrize('stages, ipc', [(5, 1), (5, 10), (20, 1)])
+def test_many_stages_fit_or_say_that_they_scroll(page, stages, ipc):
+    page.set_viewport_size(dict(width=1280, height=900))
+    numbers = range(1, stages + 1)
+    parts = [dict(number=i, title=f'stage {i}', given=f'beside stages 1–{i - 1}', ipc=ipc) for i in numbers]
+    labels = [c for c in range(10) for _ in range(ipc)]
+    about = dict(kind='stages', name='many', method='PDD', classes=[f'class {c}' for c in range(10)], folder='/run',
+                 said='', can=[], stages=parts)
+    events = [dict(step=i, total=stages, time=i, note='', scalars=dict(stage=i, loss=1 / i)) for i in numbers]
+    frames = [dict(step=i, n=len(labels), size=16, labels=labels) for i in numbers]
+    show(page, [(dict(kind='run', key='r', about=about), []), ({'kind': 'events', 'key': 'r', 'from': 0,
+                'events': events}, []), (dict(kind='frames', key='r', frames=frames),
+                [picture(squares(labels, 16, 1))] * stages), (dict(kind='state', key='r', state='done', words=''), [])])
+    wait_shown(page, stages)
+    table, note = page.locator('.stages'), page.locator('.pane.images > .quiet')
+    assert table.locator('canvas').count() == stages * len(labels)
+    hidden = table.evaluate('e => e.scrollWidth > e.clientWidth + 1')
+    assert hidden == (stages == 20) == bool(note.inner_text()), 'five fit; twenty scroll, and that is said'
+    if hidden: return
+    room = page.locator('.pane.images').bounding_box()
+    for part in [*table.locator('.stage-head').all(), table.locator('canvas').last]:
+        box = part.bounding_box()
+        assert box['x'] >= room['x'] and box['x'] + box['width'] <= room['x'] + room['width']
+
+
 # ---- selection -----------------------------------------------------------------------------------------------------
 
 def test_a_bar_and_a_class_filter_the_set(at):
@@ -521,7 +550,7 @@ def test_a_run_opens_below_and_two_beside_each_other(at):
 
 OUTSIDE = """() => { const out = [];
     for (const t of document.querySelectorAll('.ddnb svg text')) {
-        const box = t.getBoundingClientRect(), room = t.closest('.pane, .panel').getBoundingClientRect();
+        const box = t.getBoundingClientRect(), room = t.closest('.pane, .panel, .studio').getBoundingClientRect();
         if (box.width && (box.left < room.left - 1 || box.right > room.right + 1)) out.push(t.textContent);
     }
     return out }"""
@@ -567,6 +596,10 @@ def test_words_stand_out_and_axe_finds_nothing_serious(page, at, name, theme):
     if name == 'runs': page.get_by_title('Open recovery').click()
     assert page.evaluate(CONTRAST) == []
     assert serious(page) == []
+    if name == 'studio':
+        for tab in ('Export', 'Code'):
+            page.locator('.tabs').get_by_text(tab).click()
+            assert page.evaluate(CONTRAST) == [] and serious(page) == []
     if name != 'recovery': return
     page.locator('.grid canvas').first.click()
     page.locator('.says-row').first.wait_for()
@@ -582,7 +615,7 @@ def serious(page):
 
 
 FOCUSABLE = """() => [...document.querySelectorAll('.ddnb button, .ddnb input, .ddnb select, .ddnb [tabindex="0"]')]
-    .filter(e => !e.disabled && e.getClientRects().length && !e.closest('[inert]')).length"""
+    .filter(e => !e.disabled && e.getClientRects().length && e.checkVisibility() && !e.closest('[inert]')).length"""
 
 
 @pytest.mark.parametrize('name', PANELS)
@@ -608,6 +641,133 @@ def test_the_tab_key_reaches_every_control_and_leaves(page, at, name):
         b.focus();
         return getComputedStyle(b).outlineStyle }""")
     assert ring == 'solid', 'and the focus is seen'
+
+
+# ---- the studio ----------------------------------------------------------------------------------------------------
+
+def in_view(page, selector, height=900):
+    "Is it on the screen, whole?"
+    box = page.locator(selector).bounding_box()
+    return box is not None and box['y'] >= 0 and box['y'] + box['height'] <= height
+
+
+def test_at_1440_all_of_the_studio_is_on_one_screen(at):
+    page = at('studio')
+    for part in ('.primary', '.studio-status', '.studio-side', '.studio-main .grid', '.time', '.studio-drawer'):
+        assert in_view(page, part), part
+    assert page.evaluate('document.documentElement.scrollHeight') <= 900
+
+
+@pytest.mark.parametrize('name', ['data', 'studio'])
+@pytest.mark.parametrize('width', [1024, 390])
+def test_where_it_is_narrow_the_panel_comes_first_and_the_form_is_a_drawer(page, at, name, width):
+    page.set_viewport_size(dict(width=width, height=900))
+    at(name)
+    side, menu = page.locator('.studio-side'), page.locator('.studio-head .menu')
+    assert in_view(page, '.primary') and not side.is_visible()
+    main = page.locator('.studio-main').bounding_box()
+    assert main['x'] <= 2 and main['width'] >= width - 4, 'what is in view has all the width'
+    assert main['y'] < 230, 'and comes first'
+    menu.click()
+    assert side.is_visible() and page.evaluate('document.documentElement.scrollWidth') <= width
+    assert side.bounding_box()['width'] <= .9 * width
+    page.keyboard.press('Escape')
+    assert not side.is_visible() and menu.evaluate('e => e === document.activeElement'), 'the focus goes back'
+
+
+@pytest.fixture
+def desk_says(page, runs):
+    "Shows the studio with some of its facts changed, before a kernel that only listens: what it hears is in `heard`"
+    messages = studio_messages(runs['recovery'].folder.parent, 'judge', 'recovery')
+    show(page, [])
+    page.evaluate("""() => { window.heard = []; window.store = new Store(m => heard.push(m));
+        document.querySelector('main').append(h('div', { class: 'ddnb', id: 'room' }));
+        APPS.studio(document.querySelector('#room'), store) }""")
+    base = next(m['value'] for m, _ in messages if m.get('name') == 'studio')
+
+    def say(**changed):
+        fact = dict(kind='fact', name='studio', value=base | dict(keys=[]) | changed)
+        page.evaluate('fact => store.take(fact, [])', fact)
+        return page.locator('.studio')
+    return say
+
+
+def heard(page): return page.evaluate("heard.filter(m => m.kind === 'order').map(m => m.name)")
+
+
+def test_scores_of_all_judged_sets_stand_beside_their_own_controls(desk_says):
+    rows = desk_says().locator('.scores tbody tr')
+    until(lambda: rows.count() == 3, 'two of one run, one of another')
+    cells = [[cell.inner_text() for cell in row.locator('td').all()][:6] for row in rows.all()]
+    assert cells == [['CDA', '2', 'hard', '60.0 % ± 1.0', '50.0 % ± 2.0', '+10.0'],
+                     ['CDA', '2', 'rd3', '55.0 % ± 1.0', '54.0 % ± 2.0', '+1.0'],
+                     ['PDD', '2', 'idc-progressive', '70.0 % ± 1.0', '60.0 % ± 2.0', '+10.0']]
+    assert rows.first.locator('.num.up').count() == 1 and rows.nth(1).locator('.num.up').count() == 0
+
+
+def test_judging_shows_how_far_it_is_and_can_be_cancelled(page, desk_says):
+    job = dict(words='Judging recovery', note='students on random real images', share=.4, left=30, cancel=True)
+    studio = desk_says(job=job)
+    bar = studio.locator('.studio-status [role=progressbar]')
+    until(lambda: bar.is_visible() and bar.get_attribute('aria-valuenow') == '40', 'how far it is')
+    assert studio.get_by_text('40 %, 30 s left').count()
+    studio.get_by_role('button', name='Cancel').click()
+    assert heard(page) == ['cancel']
+    desk_says(job=None)
+    until(lambda: not bar.is_visible(), 'it is over')
+
+
+def test_missing_data_bring_the_button_that_fetches_them(page, desk_says):
+    button = dict(text='Download cifar10', order='download', facts={})
+    trouble = dict(kind='error', words='cifar10 is not on this machine yet', remedy='it can be downloaded now',
+                   section='data', buttons=[button])
+    studio = desk_says(status=trouble)
+    studio.locator('.studio-status').get_by_role('button', name='Download cifar10').click()
+    assert heard(page) == ['download']
+    words = studio.locator('.status-words')
+    assert words.evaluate("e => e.classList.contains('error')") and words.inner_text().startswith('✕')
+    desk_says()
+    until(lambda: not words.evaluate("e => e.classList.contains('error')"), 'and goes')
+    assert not studio.get_by_role('button', name='Download cifar10').count()
+
+
+def test_a_halted_run_offers_to_be_judged_as_it_is(page, desk_says):
+    buttons = [dict(text='Resume', order='resume', facts=dict(run='recovery')),
+               dict(text='Judge it unfinished', order='go', facts=dict(step='judge'))]
+    studio = desk_says(status=dict(kind='note', words='recovery is stopped', remedy='', section='', buttons=buttons))
+    studio.get_by_role('button', name='Judge it unfinished').click()
+    assert heard(page) == ['go'] and studio.locator('.scores').is_visible(), 'the drawer opens'
+    judge = page.evaluate("store.facts.studio.value.judge") | dict(unfinished=True)
+    desk_says(judge=judge)
+    studio.get_by_text('marked as unfinished').wait_for()
+    studio.get_by_role('button', name='Judge recovery unfinished').wait_for()
+
+
+def test_cost_is_told_before_the_teacher_is_trained(page, desk_says):
+    train = dict(text='Train a teacher', order='train', facts={}, why='')
+    studio = desk_says(primary=train, cost=dict(seconds=None, teacher=None, possible=True))
+    studio.get_by_role('button', name='How long?').click()
+    assert heard(page) == ['measure']
+    desk_says(primary=train, cost=dict(seconds=120., teacher=40., possible=True))
+    studio.get_by_text('about 40 s, then CDA about 2 min').wait_for()
+    start = dict(text='Start CDA', order='start', facts={}, why='')
+    desk_says(primary=start, cost=dict(seconds=120., teacher=40., possible=True))
+    studio.get_by_text('about 2 min', exact=True).wait_for()
+    desk_says(primary=start, cost=dict(seconds=None, teacher=40., possible=False))
+    until(lambda: not studio.get_by_role('button', name='How long?').count(), 'nothing is offered that can not be done')
+
+
+def test_few_images_fill_the_room_in_columns_of_classes(at):
+    page = at('recovery')
+    tiles = page.locator('.grid canvas')
+    x, y = zip(*((round(b['x']), round(b['y'])) for b in (tiles.nth(i).bounding_box() for i in range(20))))
+    assert len(set(x)) > 2 and len(set(y)) < 10, 'ten classes of two stand beside each other'
+    room = page.locator('.pane.images').bounding_box()
+    assert max(x) + tiles.first.bounding_box()['width'] - min(x) > room['width'] / 2
+    tiles.first.focus()
+    page.keyboard.press('ArrowDown')
+    below = page.evaluate('(({ x, y }) => [x, y])(document.activeElement.getBoundingClientRect())')
+    assert round(below[0]) == x[0] and below[1] > y[0], 'the arrow goes to the image below'
 
 
 # ---- fast and flat -------------------------------------------------------------------------------------------------
@@ -661,8 +821,8 @@ def test_a_long_run_opens_and_moves_at_once(page, long_run, tmp_path):
 
 
 def test_memory_is_flat_over_many_events(page, runs):
-    """5,000 events, a picture with every tenth, through `store.take`, at most 40 pictures kept: the JS heap after a
-    collection grows by no more than the events take, 1 kB each."""
+    """5,000 events, a picture of 100 labels with every one, through `store.take`, thinned as a feed does it: the JS
+    heap after a collection grows by no more than the events take, 1 kB each; no more than 400 pictures are held."""
     show(page, [])
     page.evaluate("""messages => { window.store = new Store();
         const base64 = messages.picture;
@@ -676,14 +836,17 @@ def test_memory_is_flat_over_many_events(page, runs):
             for (let i = from; i < to; i++) {
                 store.take({ kind: 'events', key: 'r', from: i, events: [{ step: i + 1, total: 6000, time: i, note: '',
                     scalars: { ce: 1 + Math.random(), bn: Math.random() } }] });
-                if (i % 10 === 0) {
-                    const frame = { step: i + 1, n: 4, size: 8, labels: [0, 0, 1, 1] };
-                    store.take({ kind: 'frames', key: 'r', frames: [frame] }, [png]);
-                    store.take({ kind: 'thinned', key: 'r', steps: i > 400 ? [i - 399] : [] });
+                const frame = { step: i + 1, n: 100, size: 8, labels: Array.from({ length: 100 }, (_, k) => k % 2) };
+                store.take({ kind: 'frames', key: 'r', frames: [frame] }, [png]);
+                const held = [...store.run('r').frames.keys()].sort((a, b) => a - b);
+                window.most = Math.max(window.most ?? 0, held.length);
+                if (held.length >= 400) {
+                    const steps = held.slice(1, -1).filter((_, k) => k % 2 === 0);
+                    store.take({ kind: 'thinned', key: 'r', steps });
                 }
                 if (i % 50 === 0) await new Promise(requestAnimationFrame);
             }
-        } }""", dict(picture=b64(picture(squares([0, 0, 1, 1], 8, 1))),
+        } }""", dict(picture=b64(picture(squares([0, 1] * 50, 8, 1))),
                      about=dict(kind='recovery', name='r', method='toy', classes=['a', 'b'], folder='/r', said='',
                                 can=[])))
     client = page.context.new_cdp_session(page)
@@ -701,6 +864,7 @@ def test_memory_is_flat_over_many_events(page, runs):
     assert grown <= 5
     assert page.evaluate('document.querySelectorAll("*").length') <= elements + 20
     assert page.evaluate('sheets.known.size') <= 48
+    assert page.evaluate('window.most') <= 400 and page.evaluate("[...store.run('r').frames.keys()].includes(1)")
     page.evaluate('panel.dispose()')
     assert page.evaluate('store.listeners.size') == 0
 

@@ -54,7 +54,11 @@ def test_the_rehearsal_hears_a_wait_and_a_mixed_device():
 @pytest.mark.parametrize('schedule', ['digits', 'cifar10', 'imagenet-1k'])
 def test_recovery(teacher, schedule):
     method = CDA.preset(schedule, ipc=2, jitter=1, steps=20, device='meta')
-    assert steps(method.stream(teacher, {}), 5)
+    assert steps(method.stream(teacher, None, {}), 5)
+
+def test_recovery_from_real_images(teacher, real):
+    method = CDA.preset('digits', ipc=2, init='real', steps=20, device='meta')
+    assert steps(method.stream(teacher, real, {}), 5)
 
 def test_squeeze(real):
     assert steps(Squeeze(NET, SQUEEZE['digits'][1], device='meta').stream(real, {}), 5)

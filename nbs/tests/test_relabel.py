@@ -2,11 +2,13 @@
 import pytest
 import torch
 
-from ddnb.core.basics import InputError
+from ddnb.core.basics import InputError, to_unit
+from ddnb.data.images import DistilledSet
 from ddnb.data.load import load
-from ddnb.train.evaluate import protocol, student, teach
-from ddnb.train.relabel import StoredLabels, relabel
-from ddnb.train.train import squeeze
+from ddnb.data.views import close_mosaics
+from ddnb.train.evaluate import Protocol, evaluate, examples, protocol, student, teach
+from ddnb.train.relabel import StoredLabels, label_bytes, relabel
+from ddnb.train.train import Recipe, batch_slices, plan_epoch, show, squeeze
 
 NET = 'convnet2-w8-batch'
 
@@ -86,3 +88,47 @@ def test_mixup_has_no_box(small, real, teacher, tmp_path):
 
 def test_a_folder_without_labels_is_refused(tmp_path):
     with pytest.raises(InputError, match='no stored labels'): StoredLabels(tmp_path)
+
+
+def test_the_row_says_whose_statistics_labelled(small, real, teacher, tmp_path):
+    relabel(small, real, teacher, 'kd(epochs=1)', tmp_path/'labels', stats='batch')
+    rows = StoredLabels(tmp_path/'labels').evaluate(small, real, NET, repeats=1)
+    assert [r.protocol for r in rows] == ['kd(epochs=1, stats=batch)']
+    assert [r.protocol for r in evaluate(small, real, teacher, 'kd(epochs=1)', NET, 1, False, stats='batch',
+                                         hard=False)] == ['kd(epochs=1, stats=batch)']
+
+
+@pytest.fixture(scope='module')
+def mosaics(real):
+    images = to_unit(real.train.subset(8).images)
+    about = dict(training=dict(mosaic=2))
+    return DistilledSet(close_mosaics(images, 2), torch.arange(10).repeat_interleave(2), real.classes, provenance=about)
+
+
+def test_the_tiles_of_a_mosaic_are_labelled(mosaics, real, teacher, tmp_path):
+    "Each tile gets the labels of the views that a student sees of it"
+    size = relabel(mosaics, real, teacher, 'rd3(epochs=2)', tmp_path/'labels')
+    assert size == label_bytes(80, 10, 2)
+    stored = StoredLabels(tmp_path/'labels')
+    data = examples(mosaics, real, 'cpu', stored.recipe)
+    label = teach(teacher, stored.recipe)
+    for epoch in range(2):
+        plan = stored.plans(epoch)
+        for b, place in enumerate(batch_slices(len(data.labels), stored.recipe.batch)):
+            x = show(data, plan.batch(epoch, b, place))
+            assert torch.allclose(stored.label(x, epoch, b), label(x, epoch, b), atol=.02)
+    assert 0 <= stored.student(mosaics, real, NET).last <= 1
+
+
+def test_holes_are_stored(small, real, teacher, tmp_path):
+    recipe = Recipe(epochs=1, labels='teacher', cutout=.5, crop='resized')
+    relabel(small, real, teacher, Protocol('holes', recipe), tmp_path/'labels')
+    plan = StoredLabels(tmp_path/'labels').plans(0)
+    assert torch.equal(plan.holes, plan_epoch(len(small), small.size, recipe, False, 0, 0).holes)
+
+
+def test_images_of_another_size_than_the_teacher_s_are_refused(real, teacher, tmp_path):
+    smaller = load('digits', size=12)
+    for data, labels in ((smaller, smaller.train.subset(2)), (real, smaller.train.subset(2))):
+        with pytest.raises(InputError, match='12×12'): relabel(labels, data, teacher, 'kd(epochs=1)', tmp_path/'labels')
+    assert not (tmp_path/'labels').exists()

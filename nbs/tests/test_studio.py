@@ -1,5 +1,6 @@
 "The studio's desk without a browser: every order and every error, what is found again, and code that runs"
 import dataclasses
+import io
 import json
 import re
 import shutil
@@ -37,7 +38,7 @@ from ddnb.view.form import (
     values_of,
 )
 from ddnb.view.page import script
-from ddnb.view.photos import browse, survey
+from ddnb.view.photos import browse, crops, survey
 from ddnb.view.schedules import schedule_from
 from ddnb.view.studio import Studio
 
@@ -242,6 +243,15 @@ def test_a_missing_data_set_can_be_downloaded_where_there_is_a_network(tmp_path,
     assert well(desk).real is real and fetched == [('cifar10', dict(download=True))]
 
 
+def test_what_is_cut_off_is_shown_on_the_most_oblong_photo_of_each_class(tmp_path):
+    found = survey(photos(tmp_path/'mixed', [(80, 70), (200, 90), (90, 200)]))
+    facts, pictures = crops(found)
+    assert [f['name'] for f in facts] == ['cats', 'dogs'] and all(p[:4] == b'\x89PNG' for p in pictures)
+    assert [(f['width'], f['height'], f['keep']) for f in facts] == [(200, 90, [.45, 1.])] * 2
+    with Image.open(io.BytesIO(pictures[0])) as small: assert max(small.size) == 72
+    assert crops(survey(photos(tmp_path/'alike', [(64, 64)]))) == ([], []), 'nothing is cut off'
+
+
 def test_folders_to_choose_from(tmp_path):
     photos(tmp_path/'photos', [(16, 16)])
     found = browse(str(tmp_path))
@@ -295,7 +305,7 @@ def test_a_teacher_that_was_stopped_and_resumed_teaches(tmp_path, real, small_sq
     until(lambda: run.memory.get('step', 0) > 3)
     desk.do('stop', run='teacher-001')
     seen = well(desk).snapshot()
-    assert 'is stopped' in seen['status']['words'] and seen['status']['button']['order'] == 'resume'
+    assert 'is stopped' in seen['status']['words'] and seen['status']['buttons'][0]['order'] == 'resume'
     assert (seen['primary']['text'], seen['primary']['order']) == ('Resume teacher-001', 'resume')
 
     config = json.loads((desk.folder/'teacher-001'/'run.json').read_text())
@@ -446,11 +456,27 @@ def test_without_a_set_there_is_no_share_of_distilled_images(desk):
 
 def test_the_cost_is_measured_on_demand_and_belongs_to_these_settings(desk):
     desk.do('field', field='steps', value='50')
-    assert desk.snapshot()['cost'] == dict(seconds=None, possible=True)
+    assert desk.snapshot()['cost'] == dict(seconds=None, teacher=None, possible=True)
     desk.do('measure')
     assert well(desk).snapshot()['cost']['seconds'] > 0
     desk.do('field', field='steps', value='60')
     assert desk.snapshot()['cost']['seconds'] is None
+
+
+def test_the_cost_is_known_before_the_teacher_is_trained_and_stays_known(desk, teacher):
+    desk.teacher, desk.values, desk.net, desk.epochs = None, {}, '', 3
+    desk.nets = lambda: [NET]
+    desk._choose_method('CDA')
+    desk.do('field', field='ipc', value=1)
+    assert desk.snapshot()['primary']['order'] == 'train'
+    desk.do('measure')
+    cost = well(desk).snapshot()['cost']
+    assert cost['seconds'] > 0 and cost['teacher'] > 0 and desk.teacher is None
+    desk.teacher = teacher
+    assert desk.snapshot()['cost']['seconds'] == cost['seconds'], 'a trained network takes as long as an untrained one'
+    desk.teacher = None
+    desk.epochs = 4
+    assert desk.snapshot()['cost']['teacher'] is None, 'a longer training costs more'
 
 
 def test_a_difficulty_that_nobody_measures_is_refused(desk):
@@ -508,9 +534,10 @@ def test_a_finished_run_leads_to_judging_then_to_export(desk):
 
 
 def test_saturated_pixels_are_said(desk):
-    run_cda(desk, lr=1e9)
-    assert 'learning rate was probably too high' in desk.note
-    assert desk.snapshot()['runs'][-1]['warning']
+    name = run_cda(desk, lr=1e9)
+    warning = desk.set_of(name).provenance['warning']
+    assert 'of the pixels are black or white' in warning and warning in desk.note, 'what the method says, once'
+    assert desk.snapshot()['runs'][-1]['warning'] == warning
 
 
 def test_what_a_run_raises_is_shown_with_the_button_that_carries_it_on(desk, forget):
@@ -746,7 +773,7 @@ def test_exports_never_collide(desk):
         desk.do('export')
         assert well(desk).exported == desk.folder/name/folder
     done = desk.snapshot()['export']['done']
-    assert done['link'] == (desk.folder/name/'export-2').as_uri()
+    assert done['path'].endswith('export-2') and 'CDA' in done['card'] and '---' not in done['card'].splitlines()
     desk.do('set_export', field='folder', value=f'{name}/export')
     assert 'not empty' in desk.snapshot()['export']['problems']['folder'] and desk.snapshot()['primary']['why']
     desk.do('export')

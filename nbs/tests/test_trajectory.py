@@ -200,7 +200,7 @@ def test_the_window_of_starts_grows(few, pool):
     assert [base.starts(stage, s) for s in (0, 1, 3, 6, 100)] == [(2, 3), (2, 4), (2, 6), (2, 9), (2, 9)]
     assert replace(base, grow_from=0, grow_steps=0).starts(stage, 0) == (2, 9)
     events, _ = ended(replace(LITTLE, min_start=1, steps=6).stream(few, pool, {}))
-    assert {event.scalars['start'] for event in events} == {1}
+    assert {event.scalars['start_epoch'] for event in events} == {1}
 
 
 @pytest.mark.parametrize('settings, message', [
@@ -255,8 +255,9 @@ def test_experts_have_the_momentum_and_decay_that_were_asked_for(few):
 
 def test_events_tell_start_and_gradient(few, pool):
     events, _ = ended(LITTLE.stream(few, pool, {}))
-    assert all(torch.is_tensor(event.scalars['gradient']) and event.scalars['gradient'] > 0 for event in events)
-    assert {event.scalars['start'] for event in events} <= {0, 1}
+    norms = [event.scalars['gradient_norm'] for event in events]
+    assert all(torch.is_tensor(norm) and norm > 0 for norm in norms)
+    assert {event.scalars['start_epoch'] for event in events} <= {0, 1}
 
 
 def test_a_set_in_pixels_is_learned_and_judged_in_pixels(few):

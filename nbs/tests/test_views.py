@@ -3,10 +3,21 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from ddnb.core.basics import InputError, seeded
 from ddnb.core.config import from_config, registered, to_config
-from ddnb.data.views import bounds, cosine, open_mosaics, random_mix, reverse, step
+from ddnb.data.views import (
+    apply_holes,
+    bounds,
+    close_mosaics,
+    cosine,
+    open_mosaics,
+    random_holes,
+    random_mix,
+    reverse,
+    step,
+)
 
 
 @pytest.mark.parametrize('settings', [dict(lo=0), dict(lo=.5, hi=.4), dict(hi=1.2), dict(milestone=2)])
@@ -51,3 +62,22 @@ def test_a_batch_is_mixed_as_often_as_asked():
     assert share_of_mixed(0.) == 0
     assert share_of_mixed(1.) == 1
     assert abs(share_of_mixed(.5) - .5) < 3 * math.sqrt(.25 / 400) + .01
+
+
+def test_the_tiles_of_a_new_mosaic_are_not_averaged():
+    "IDC begins with every second pixel, as its code resizes by the nearest"
+    images = torch.rand(8, 1, 16, 16, generator=seeded(0))
+    tiles = close_mosaics(images, 2)
+    assert torch.equal(tiles[0, :, :8, 8:], F.interpolate(images[1:2], size=(8, 8))[0])
+
+
+def test_a_hole_has_one_colour_in_all_of_its_pixels():
+    holes = random_holes(200, 16, .5, seeded(0))
+    x = torch.rand(200, 3, 16, 16, generator=seeded(1))
+    shown = apply_holes(x, holes)
+    changed = (shown != x).any(1)
+    assert changed.sum((1, 2)).max() == 64 and changed.any(2).sum(1).max() == 8
+    assert changed.sum((1, 2)).min() >= 16, 'its centre lies in the image'
+    for image, place, hole in zip(shown[:20], changed[:20], holes[:20]):
+        assert torch.equal(image[:, place], hole[4:, None].expand(3, int(place.sum())))
+    assert apply_holes(x[:, :1], holes).shape == (200, 1, 16, 16)
