@@ -65,10 +65,10 @@ def test_squeeze(real):
 
 @pytest.mark.parametrize('name', list(PROTOCOLS))
 def test_students(real, teacher, small, name):
-    recipe, _ = protocol(name, real).for_set(small, NET)
-    label = teach(teacher.to(META), recipe) if recipe.labels == 'teacher' else None
     net = make_net(NET, 10, 1, 16).to(META)
     for subset in (small, real.train):
+        recipe, _ = protocol(name, real).for_set(subset, NET)
+        label = teach(teacher.to(META), recipe) if recipe.labels == 'teacher' else None
         data = examples(subset, real, META, recipe)
         assert data.images.is_meta and data.labels.is_meta
         assert steps(train(net, data, replace(recipe, batch=16), {}, label=label), 2)
