@@ -16,7 +16,7 @@ from PIL import Image
 
 from ddnb.core.basics import InputError
 from ddnb.core.config import Input, from_config, known, register, registered
-from ddnb.core.run import Event, Method, Run, live_run, start_run
+from ddnb.core.run import Event, Method, Run, live_run
 from ddnb.data.images import DistilledSet
 from ddnb.data.load import load
 from ddnb.methods.ccfs import CCFS
@@ -705,7 +705,7 @@ def test_an_evaluation_that_is_watched_says_how_far_it_is_and_ends_where_it_is_t
 
 def halted(method, inputs, folder, ready):
     "The run of a method, stopped when `ready(run)` holds"
-    run = start_run(method, inputs, folder)
+    run = method.start(folder=folder, **inputs)
     until(lambda: ready(run) or not run.alive)
     run.stop().wait()
     assert run.state == 'stopped', run
@@ -713,7 +713,7 @@ def halted(method, inputs, folder, ready):
 
 
 def test_a_stopped_recovery_gives_what_it_has(tmp_path, teacher):
-    method = CDA.preset('digits', steps=3000, ipc=2, batch=10)
+    method = CDA.preset('digits', steps=3000, ipc=2, batch=10, lr=.01)  # a step moves no pixel far
     run = halted(method, dict(teacher=teacher), tmp_path/'run', lambda r: r.memory.get('step', 0) > 2)
     small = run.unfinished()
     assert small.provenance['unfinished'] is True and 0 < small.provenance['step'] < small.provenance['total'] == 6000
