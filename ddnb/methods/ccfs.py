@@ -420,7 +420,7 @@ def train_filter(self: Selection, j: int):
     "Train the filter of phase `j` (from 0) on the set so far, from where `state` stands; returns the network"
     examples = self.examples(j)
     recipe = self.recipe(len(examples.labels))
-    label = teach(self.teacher, recipe) if recipe.labels == 'teacher' else None
+    label = teach(self.teacher, recipe, self.protocol.stats) if recipe.labels == 'teacher' else None
     weights = int(torch.randint(2**31, (1,), generator=seeded(self.method.seed, 'filter', j, 'weights')))
     net = make_net(self.net_name, self.classes, self.real.channels, self.real.size, weights).to(self.device)
     steps = self.steps()

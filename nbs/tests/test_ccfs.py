@@ -491,3 +491,14 @@ def test_published_scores_agree_and_are_matched_by_pixels(pack, whole_cifar10):
 def test_published_scores_of_other_data_are_refused(pack, real, name):
     with pytest.raises(InputError, match='are not the .* official training images'):
         published(pack/'difficulty-scores'/name, real.train, real)
+
+
+def test_a_filter_is_labelled_with_the_statistics_of_its_protocol(small, teacher, real, monkeypatch):
+    asked = []
+    def logits(x, stats, *_, **__):
+        asked.append(stats)
+        return torch.zeros(len(x), 10)
+    selection = Selection(quick(protocol='ccfs(epochs=1, stats=batch)'), small, teacher, real, None, {})
+    monkeypatch.setattr(selection.teacher, 'logits', logits, raising=False)
+    next(selection.train_filter(0))
+    assert asked == ['batch']
