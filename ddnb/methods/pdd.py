@@ -42,7 +42,6 @@ class PDD(Method):
 
     presets = { # §5.1 and the released commands, with P = 5; the name says how many images of a class there are in all
         'digits': dict(base=MTT.preset('digits', steps=40), stages=3, ipc=1, transition_epochs=60),
-        'cifar10-ipc5': dict(base=MTT.preset('cifar10-ipc1'), ipc=1, step_size_lrs=(1e-7, 1e-5)),
         'cifar10-ipc10': dict(base=MTT(student_steps=50, max_start=5, step_size_lr=1e-7, batch=20, space='zca')),
         'cifar10-ipc50': dict(base=MTT(batch=100, space='zca'), ipc=10),
         'cifar100-ipc10': dict(base=MTT(student_steps=20, expert_epochs=3, max_start=20, batch=200, space='zca')),
@@ -51,6 +50,7 @@ class PDD(Method):
                                              batch=64)),
         'tiny-imagenet-ipc50': dict(base=MTT(net='convnet4', lr=1e4, step_size_lr=1e-4, student_steps=20, max_start=20,
                                              batch=64), ipc=10),
+        'cifar10-ipc5': dict(base=MTT.preset('cifar10-ipc1'), ipc=1, step_size_lrs=(1e-7, 1e-5)),
         'cifar10-idc-ipc10': dict(base=IDC(), **_RELEASED_IDC),
         'cifar10-idc-ipc50': dict(base=IDC(), ipc=10, **_RELEASED_IDC),
         'cifar100-idc-ipc10': dict(base=IDC(), **_RELEASED_IDC),

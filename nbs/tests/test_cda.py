@@ -185,7 +185,7 @@ def test_a_recovery_from_real_images_goes_on_where_it_stopped(teacher, real, tmp
 
 
 @pytest.mark.parametrize('settings, given, message', [
-    (dict(init='real'), None, "begins with real images(.|\n)*method.start\(teacher, real\)"),
+    (dict(init='real'), None, r"begins with real images(.|\n)*method.start\(teacher, real\)"),
     (dict(init='real'), 'other', '12×12'),
     (dict(init='patches', patch_tiles=3), 'real', 'no 3×3 patches'),
     (dict(init='real', ipc=500), 'real', '500 different ones are wanted'),
