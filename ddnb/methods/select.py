@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['MOST_PAIRS', 'SELECTIONS', 'BALANCE', 'balanced', 'pick_random', 'pick_easiest', 'pick_hardest', 'pick_window',
            'distances_to', 'pick_herding', 'pick_k_center', 'median', 'median_distance', 'pick_moderate', 'pick_ccs',
-           'neighbours', 'pick_d2', 'pick_facility_location', 'last_gradients', 'pick_craig', 'pick_gradmatch',
-           'divergence', 'pick_cal', 'pick_contextual_diversity', 'Rule', 'counts_of', 'select']
+           'neighbours', 'pick_d2', 'pick_facility_location', 'last_gradients', 'last_layer', 'pick_craig',
+           'pick_gradmatch', 'pick_glister', 'divergence', 'pick_cal', 'pick_contextual_diversity', 'Rule', 'counts_of',
+           'select']
 
 # %% ../../nbs/methods/21_select.ipynb #8697812d
 from collections.abc import Callable
@@ -29,19 +30,25 @@ def balanced(rule): # for one class: (evidence, k, generator) → indices among 
     @wraps(rule)
     def select(evidence, labels: Tensor, ipc, generator, **options):
         labels = labels.cpu()
-        wanted = dict(enumerate(ipc)) if hasattr(ipc, '__len__') else {c: ipc for c in labels.unique().tolist()}
         picks = [torch.zeros(0, dtype=torch.long)]
-        for c, k in wanted.items():
+        for c, k in _wanted(labels, ipc).items():
             members = (labels == c).nonzero().flatten()
-            fewest = 0 if hasattr(ipc, '__len__') else 1
-            check(
-                fewest <= k <= len(members),
-                f'{k} images a class were asked for, class {c} holds {len(members)}',
-                'ask for fewer, or give the class more',
-            )
             if k: picks.append(members[rule(_rows(evidence, members), k, generator, **options)])
         return torch.cat(picks)
     return select
+
+def _wanted(labels: Tensor, ipc) -> dict: # (N,); a number for all classes, or one for each
+    "Class → how many of its images are wanted. `InputError` for a class that holds fewer."
+    one_each = hasattr(ipc, '__len__')
+    wanted = dict(enumerate(ipc)) if one_each else {c: ipc for c in labels.unique().tolist()}
+    for c, k in wanted.items():
+        size = int((labels == c).sum())
+        check(
+            (0 if one_each else 1) <= k <= size,
+            f'{k} images a class were asked for, class {c} holds {size}',
+            'ask for fewer, or give the class more',
+        )
+    return wanted
 
 def _rows(evidence, indices: Tensor):
     "What is known of some images: rows of a tensor, a `Difficulty` as higher = harder, or several; else their indices"
@@ -253,10 +260,19 @@ def pick_facility_location(h, k, generator): # h: features (n, d)
 # %% ../../nbs/methods/21_select.ipynb #bc58a497
 def last_gradients(evidence, labels: Tensor) -> tuple: # features (N, d) and logits (N, K); (N,)
     "Gradients of the loss in the last layer as two factors, δ (N, K) and [h, 1] (N, d + 1), float64"
+    x, z, y = last_layer(evidence, labels)
+    return _errors(z, y), x
+
+def last_layer(evidence, labels: Tensor) -> tuple: # features (N, d) and logits (N, K); (N,)
+    "What goes into the last layer and comes out, [h, 1] (N, d + 1) and logits (N, K), float64, and the labels"
     h, z = (part.cpu().double() for part in evidence)
+    return torch.cat([h, torch.ones(len(h), 1, dtype=h.dtype)], 1), z, labels.cpu()
+
+def _errors(z: Tensor, labels: Tensor) -> Tensor: # logits (N, K); (N,)
+    "δ = p − onehot(y), the gradient of the loss in the logits, (N, K)"
     delta = z.softmax(1)
-    delta[torch.arange(len(z)), labels.cpu()] -= 1
-    return delta, torch.cat([h, torch.ones(len(h), 1, dtype=h.dtype)], 1)
+    delta[torch.arange(len(z)), labels] -= 1
+    return delta
 
 @balanced
 def pick_craig(gradients, k, generator): # gradients: two factors, see `last_gradients`
@@ -298,6 +314,76 @@ def _weights(products: Tensor, goal: Tensor, penalty: Tensor) -> Tensor: # (m, m
     target = torch.linalg.solve_triangular(factor, goal[:, None], upper=False)[:, 0]
     weights, _ = nnls(factor.T.numpy(), target.numpy())
     return torch.from_numpy(weights)
+
+# %% ../../nbs/methods/21_select.ipynb #90fa79d1
+def pick_glister(last,                # [h, 1], logits and labels of all images, see `last_layer`
+                 groups: Tensor,      # (N,) the group of each image, its class say
+                 ipc,                 # images of each group: a number for all, or one for each
+                 generator,           # draws the validation images
+                 share: float = .1,   # of each class that validates, and is not selected
+                 validation=None,     # features, logits and labels of validation images; None: that share
+                 eta: float = 1.,     # η, the step on an image, in units of 1 / mean ‖[h, 1]‖²
+                 every: int = 1       # images between two looks at the validation images
+                 ) -> Tensor:
+    """Greedily take the images whose gradient lies most along that of the validation loss, which follows each choice
+    (GLISTER, Killamsetty et al. 2021): indices, group by group.
+
+    Raises `InputError` where a group has too few images beside those that validate."""
+    check(0 < share < 1, f'share={share}', 'it is a share of each class, .1 say')
+    check(every >= 1, f'every={every}', 'look at the validation images after 1 image, or after several')
+    x, z, y = last
+    groups = groups.cpu()
+    free = torch.ones(len(y), dtype=torch.bool) if validation is not None else ~_held_out(y, share, generator)
+    theirs, logits, labels = _validating(last, ~free, validation)
+    left = _left_to_take(groups, free, _wanted(groups, ipc))
+    delta = _errors(z, y)
+    step = eta / x.square().sum(1).mean()
+    free &= left[groups] > 0
+    taken = []
+    while free.any():
+        goal = _errors(logits, labels).T @ theirs / len(theirs) # the gradient of the validation loss, (K, d + 1)
+        gain = ((delta @ goal) * x).sum(1)
+        before = len(taken)
+        while len(taken) < before + every and free.any():
+            i = int(gain.masked_fill(~free, -torch.inf).argmax())
+            taken.append(i)
+            free[i] = False
+            left[groups[i]] -= 1
+            free &= left[groups] > 0
+        new = taken[before:]
+        logits = logits - step * (theirs @ (x[new].T @ delta[new]))
+    taken = torch.tensor(taken)
+    return taken[groups[taken].argsort(stable=True)]
+
+def _held_out(y: Tensor, share: float, generator) -> Tensor: # (N,)
+    "Which images validate, (N,) bool: a share of each class, one at least"
+    held = torch.zeros(len(y), dtype=torch.bool)
+    for c in y.unique():
+        members = (y == c).nonzero().flatten()
+        order = torch.randperm(len(members), generator=generator)
+        held[members[order[:max(1, round(share * len(members)))]]] = True
+    return held
+
+def _validating(last, held: Tensor, validation) -> tuple: # see `pick_glister`; (N,) bool
+    "[h, 1], logits and labels of the validation images: those that are given, else those that are held out"
+    if validation is None: return tuple(part[held] for part in last)
+    features, logits, labels = validation
+    x, z, _ = last
+    check(len(labels) > 0 and (features.shape[1] + 1, logits.shape[1]) == (x.shape[1], z.shape[1]),
+          f'{len(labels)} validation images with {features.shape[1]} features and {logits.shape[1]} logits, '
+          f'the images to select from have {x.shape[1] - 1} and {z.shape[1]}',
+          'take both from one teacher: logits, features = clean_pass(teacher, images)')
+    return last_layer((features, logits), labels)
+
+def _left_to_take(groups: Tensor, free: Tensor, wanted: dict) -> Tensor: # (N,), (N,) bool; group → how many
+    "How many of each group are still to take, (groups,). `InputError` where too few are free."
+    left = torch.zeros(int(groups.max()) + 1, dtype=torch.long)
+    for c, k in wanted.items():
+        there = int((free & (groups == c)).sum())
+        check(k <= there, f'{k} images of class {c} were asked for, {there} are there beside those that validate',
+              'ask for fewer, take a smaller share=, or give validation= images of their own')
+        if k: left[c] = k
+    return left
 
 # %% ../../nbs/methods/21_select.ipynb #8021555a
 def divergence(log_p: Tensor, log_q: Tensor) -> Tensor: # log-probabilities (…, K)
@@ -355,6 +441,7 @@ register('selection', 'd2', Rule(pick_d2, 'any', features=True))
 register('selection', 'facility-location', Rule(pick_facility_location, features=True))
 register('selection', 'craig', Rule(pick_craig, features=True, logits=True, prepare=last_gradients))
 register('selection', 'gradmatch', Rule(pick_gradmatch, features=True, logits=True, prepare=last_gradients))
+register('selection', 'glister', Rule(pick_glister, features=True, logits=True, prepare=last_layer))
 register('selection', 'cal', Rule(pick_cal, features=True, logits=True))
 register('selection', 'contextual-diversity', Rule(pick_contextual_diversity, logits=True))
 SELECTIONS = registered('selection')

@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from ddnb.core.basics import InputError, seeded
 from ddnb.core.config import registered
@@ -12,11 +13,13 @@ from ddnb.methods.select import (
     SELECTIONS,
     counts_of,
     distances_to,
+    last_layer,
     median,
     median_distance,
     neighbours,
     pick_d2,
     pick_facility_location,
+    pick_glister,
     pick_herding,
     pick_k_center,
     pick_moderate,
@@ -48,7 +51,7 @@ def logits(images): return torch.randn(len(images), 10, generator=seeded('logits
 def test_the_registry_has_the_rules_of_the_field():
     assert SELECTIONS is registered('selection')
     rules = {'random', 'easiest', 'hardest', 'window', 'aum', 'ccs', 'herding', 'k-center', 'moderate', 'd2',
-             'least-confidence', 'facility-location', 'craig', 'gradmatch', 'cal', 'contextual-diversity'}
+             'least-confidence', 'facility-location', 'craig', 'gradmatch', 'glister', 'cal', 'contextual-diversity'}
     assert rules <= set(SELECTIONS)
 
 
@@ -223,3 +226,58 @@ def test_no_block_of_distances_is_larger_than_its_rows(monkeypatch):
 def test_a_table_of_pairs_has_a_largest_size():
     with pytest.raises(InputError, match='similarities of 20,001 images'):
         pick_facility_location(torch.zeros(20_001, 1), torch.zeros(20_001), 2, None)
+
+
+def brute_glister(h, z, y, held, groups, ipc, eta, every=1):
+    "Step by step: whole gradients of the last layer, the validation logits as often as asked from a stepped matrix"
+    x = torch.cat([h, torch.ones(len(h), 1)], 1).double()
+    def errors(z, y): return z.double().softmax(1) - F.one_hot(y, z.shape[1])
+    g = [torch.outer(d, one) for d, one in zip(errors(z, y), x)]
+    step = eta / sum(one.dot(one) for one in x) * len(x)
+    taken, moved = [], torch.zeros_like(g[0])
+    def may(i): return not held[i] and i not in taken and sum(int(groups[j] == groups[i]) for j in taken) < ipc
+    while any(map(may, range(len(y)))):
+        if len(taken) % every == 0: moved = step * sum((g[j] for j in taken), torch.zeros_like(g[0]))
+        there = z[held].double() - x[held] @ moved.T
+        goal = sum(torch.outer(d, one) for d, one in zip(errors(there, y[held]), x[held]))
+        taken.append(max(filter(may, range(len(y))), key=lambda i: float((g[i] * goal).sum())))
+    return sorted(taken, key=lambda i: int(groups[i]))
+
+
+@pytest.mark.parametrize('every', [1, 3])
+@pytest.mark.parametrize('together', [False, True])
+def test_glister_is_the_plain_loop(every, together):
+    g = seeded('glister')
+    h, z, y = torch.randn(30, 4, generator=g), torch.randn(30, 3, generator=g), torch.arange(30) % 3
+    groups = torch.zeros_like(y) if together else y
+    ours = pick_glister(last_layer((h, z), y), groups, 12 if together else 4, seeded('draw'), share=.2, every=every)
+    held = torch.ones(30, dtype=torch.bool)
+    probe = pick_glister(last_layer((h, z), y), y, 8, seeded('draw'), share=.2)  # all that do not validate
+    held[probe] = False
+    assert held.sum() == 6 and y[held].bincount().tolist() == [2, 2, 2]
+    assert ours.tolist() == brute_glister(h, z, y, held, groups, 12 if together else 4, 1., every)
+
+
+def test_glister_looks_at_the_validation_images_anew():
+    "Of twins with the largest product it takes one, and then what the validation images still lack"
+    h = torch.tensor([[3., 0], [3., 0], [0, 2.5], [.1, .1]])
+    z, y = torch.zeros(4, 2), torch.zeros(4, dtype=torch.long)
+    theirs = torch.tensor([[3., 0], [0, 3.]]), torch.zeros(2, 2), torch.zeros(2, dtype=torch.long)
+    last = last_layer((h, z), y)
+    assert pick_glister(last, y, 2, None, validation=theirs, eta=4.).tolist() == [0, 2]
+    assert pick_glister(last, y, 2, None, validation=theirs, every=2).tolist() == [0, 1]
+
+
+def test_validation_images_are_no_choice_and_may_be_given(images, features, logits):
+    def glister(ipc, **options): return select('glister', images, ipc, features=features, logits=logits, **options)
+    assert len(glister(18)) == 180
+    with pytest.raises(InputError, match='19 images of class 0 were asked for, 18 are there'): glister(19)
+    few = images.take(torch.arange(30)).labels
+    given = features[:30], logits[:30], few
+    assert len(glister(20, validation=given)) == 200
+    assert torch.equal(glister(4, seed=1, validation=given), glister(4, seed=2, validation=given))
+    assert not torch.equal(glister(4, seed=1), glister(4, seed=2))
+    with pytest.raises(InputError, match='30 validation images with 5 features'):
+        glister(4, validation=(features[:30, :5], logits[:30], few))
+    with pytest.raises(InputError, match='share=1'): glister(4, share=1.)
+    with pytest.raises(InputError, match='every=0'): glister(4, every=0)
