@@ -200,11 +200,13 @@ def add_data(parser,                  # an argparse parser
     parser.add_argument('--root', type=text, help='folder that holds the data set [see data/README.md]')
     parser.add_argument('--download', action='store_true', help='fetch the data set where it is missing (CIFAR)')
     parser.add_argument('--size', type=int, help='pixels along a side, for digits and folders')
+    parser.add_argument('--whole', type=int, help='pixels along the squares that hold whole training photos of a '
+                                                  'folder, for random crops; 0: none [twice --size]')
     parser.add_argument('--first', type=int, help='use only the first N training images')
 
 def chosen_data(args) -> RealData:  # what argparse parsed
     "The real data that the options describe"
-    real = load(args.data, args.root, size=args.size, download=args.download)
+    real = load(args.data, args.root, size=args.size, download=args.download, whole=args.whole)
     return real if args.first is None else real.first(args.first)
 
 # %% ../../nbs/app/01_cli.ipynb #9a543948
@@ -398,7 +400,7 @@ def data_to_judge_on(args, teacher, sets: dict) -> RealData:  # what argparse pa
     "The real data of --data, else the teacher's own, else those that the first set names"
     if args.data: return chosen_data(args)
     has_own = teacher is not None and 'origin' in teacher.data_facts
-    if has_own and args.size is None and args.first is None: return reload(teacher.data_facts)
+    if has_own and (args.size, args.whole, args.first) == (None, None, None): return reload(teacher.data_facts)
     names = [small.provenance.get('data', {}).get('name') for small in sets.values()]
     check(names[0] in registered('data'),
           'the sets do not say which real data to judge them on',

@@ -6,7 +6,7 @@
 __all__ = ['InputError', 'check', 'patch', 'scratch_path', 'is_scratch', 'atomic', 'write_text', 'write_json', 'read_json',
            'here', 'data_home', 'save_tensors', 'load_tensors', 'pick_device', 'seeded', 'to_unit', 'to_bytes',
            'channel', 'normalise', 'denormalise', 'tiles', 'untile', 'sheet', 'png_bytes', 'png_uri', 'read_image',
-           'stack_images', 'safe_name', 'in_markdown']
+           'stack_images', 'image_extent', 'stack_photos', 'safe_name', 'in_markdown']
 
 # %% ../../nbs/core/00_basics.ipynb #881aabae
 import hashlib
@@ -229,15 +229,22 @@ def read_image(path,
 
 def _read_pixels(path, size, short) -> tuple:
     "The image of a file, and what had to be changed for that, in words"
-    try:
-        with Image.open(path) as file:
-            picture, changes = _eight_bit_colours(file)
+    picture, changes = _read_picture(path)
+    return np.asarray(_cut(picture, size, short or size) if size else picture), changes
+
+def _read_picture(path) -> tuple:
+    "The picture in a file, and what had to be changed for that, in words"
+    with _named(path), Image.open(path) as file: return _eight_bit_colours(file)
+
+@contextmanager
+def _named(path):
+    "What goes wrong with a file is told with its name, as `InputError`"
+    try: yield
     except _NO_IMAGE as e:
         empty = Path(path).exists() and Path(path).stat().st_size == 0
         reason = 'it is empty' if empty else e
         raise InputError(f'{str(path)!r} can not be read as an image ({reason})',
                          'replace the file (8 bits a channel are sure to be read), or take it out') from None
-    return np.asarray(_cut(picture, size, short or size) if size else picture), changes
 
 _NO_IMAGE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError)
 
@@ -292,17 +299,43 @@ def stack_images(paths,                  # image files
                  short=None              # pixels of the short side before the centre is cut; None: `size`
                  ) -> Tensor:
     "Image files as one uint8 tensor (N, 3, H, W), all of one size; each kind of change is told once, see `read_image`"
-    images, changed = [], {}
-    for path in progress(paths):
+    images, changed = None, {}
+    for i, path in enumerate(progress(paths)):
         image, changes = _read_pixels(path, size, short)
-        images.append(image)
         for change in changes: changed.setdefault(change, []).append(path)
-        height, width, _ = images[0].shape
-        check(image.shape == images[0].shape,
+        if images is None: images = np.empty((len(paths), 3, *image.shape[:2]), np.uint8)
+        height, width = images.shape[2:]
+        check(image.shape[:2] == (height, width),
               f'{str(path)!r} is {image.shape[1]}×{image.shape[0]} pixels, {str(paths[0])!r} is {width}×{height}',
               f'make them one size: size={min(width, height)} resizes and cuts the centre')
+        images[i] = image.transpose(2, 0, 1)
     _tell_changes(changed)
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+    return torch.from_numpy(images)
+
+# %% ../../nbs/core/00_basics.ipynb #b9e67701
+def image_extent(path) -> tuple[int, int]:
+    "Height and width of an image file as it is stored, in pixels, which are not read. Raises `InputError` naming it."
+    with _named(path), Image.open(path) as file: return file.height, file.width
+
+def stack_photos(paths,                 # image files
+                 size: int,             # pixels along the side of the squares that are cut
+                 side: int,             # pixels along the side of the squares that hold whole photographs
+                 progress=lambda it: it # wraps the list, as tqdm does
+                 ) -> tuple[Tensor, Tensor, Tensor]:
+    """Image files cut to their central squares, (N, 3, size, size) uint8, as `stack_images` has them; whole, squeezed
+    into squares (N, 3, side, side) uint8; and their own heights and widths in pixels, (N, 2) int64."""
+    squares = np.empty((len(paths), 3, size, size), np.uint8)
+    whole = np.empty((len(paths), 3, side, side), np.uint8)
+    extents = np.empty((len(paths), 2), np.int64)
+    changed = {}
+    for i, path in enumerate(progress(paths)):
+        picture, changes = _read_picture(path)
+        for change in changes: changed.setdefault(change, []).append(path)
+        squares[i] = np.asarray(_cut(picture, size, size)).transpose(2, 0, 1)
+        whole[i] = np.asarray(picture.resize((side, side), Image.BILINEAR)).transpose(2, 0, 1)
+        extents[i] = picture.height, picture.width
+    _tell_changes(changed)
+    return torch.from_numpy(squares), torch.from_numpy(whole), torch.from_numpy(extents)
 
 # %% ../../nbs/core/00_basics.ipynb #2e08065d
 def safe_name(text: str) -> str: # any text, a class name say

@@ -15,9 +15,18 @@ import torch
 import torch.nn.functional as F
 from tqdm.auto import tqdm
 
-from ..core.basics import check, data_home, patch, pick_device, read_image, seeded, stack_images
+from ddnb.core.basics import (
+    check,
+    data_home,
+    image_extent,
+    patch,
+    pick_device,
+    seeded,
+    stack_images,
+    stack_photos,
+)
 from ..core.config import known, registered
-from .images import ImageSet
+from .images import ImageSet, Photos
 
 # %% ../../nbs/data/01_load.ipynb #c65c4bcc
 @known
@@ -198,9 +207,13 @@ def _folders(folder) -> list:
 
 def _decode(pairs: list, size, what: str, short=None) -> tuple: # (path, label) pairs; for the rest see `stack_images`
     "Images and labels of files"
-    def progress(paths): return tqdm(paths, desc=f'decoding {what}', leave=False, disable=len(paths) < 2000)
-    images = stack_images([path for path, _ in pairs], size, progress, short)
+    images = stack_images([path for path, _ in pairs], size, _bar(f'decoding {what}'), short)
     return images, torch.tensor([label for _, label in pairs])
+
+def _bar(what: str):
+    "Wraps the paths of many files in a progress bar"
+    def progress(paths): return tqdm(paths, desc=what, leave=False, disable=len(paths) < 2000)
+    return progress
 
 # %% ../../nbs/data/01_load.ipynb #04c4e111
 TINY_STATS = dict(mean=(.4802, .4481, .3975), std=(.2302, .2265, .2262)) # of SRe2L's, CDA's and CCFS's recipes
@@ -283,15 +296,31 @@ def _check_one_folder(class_folder: Path, pictures: list):
           '(or load that folder alone); where they are parts of one class, put their images together')
 
 # %% ../../nbs/data/01_load.ipynb #5b8696d5
-def _check_memory(pairs, size):
+def _whole_side(pairs: list, size: int | None, whole: int | None) -> int: # training (path, label) pairs; see `load`
+    "Pixels along the squares that hold whole photos; 0 where the cut ones are all there is, or all that is wanted"
+    if not size or whole == 0: return 0
+    extents = [image_extent(path) for path in _bar('sizes of photos')([path for path, _ in pairs])]
+    if all(height == width <= size for height, width in extents): return 0
+    return min(whole or 2 * size, max(map(max, extents)))
+
+def _read_training(pairs: list, classes: list, size, side: int, name: str) -> ImageSet: # side: see `_whole_side`
+    "The training images of a folder, with their photos whole beside them if those have a `side`"
+    if not side: return ImageSet(*_decode(pairs, size, name), classes, name=name)
+    squares, pixels, extents = stack_photos([path for path, _ in pairs], size, side, _bar(f'decoding {name}'))
+    labels = torch.tensor([label for _, label in pairs])
+    return ImageSet(squares, labels, classes, name=name, photos=Photos(pixels, extents))
+
+# %% ../../nbs/data/01_load.ipynb #4b9b2070
+def _check_memory(pairs: list, size: int | None, photos: int, side: int): # all images; how many of them are kept whole
     "Raise `InputError` where the images will not fit into this machine's memory"
     if not hasattr(os, 'sysconf'): return
-    pixels = size * size if size else read_image(pairs[0][0]).size // 3
-    needed = 3 * 3 * pixels * len(pairs) # three channels, and three copies while they are stacked
+    height, width = (size, size) if size else image_extent(pairs[0][0])
+    needed = 3 * (height * width * len(pairs) + side * side * photos)
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    whole = f' ({photos:,} of them whole at {side}×{side})' if side else ''
     check(needed < .8 * memory,
-          f'{len(pairs):,} images need {needed/2**30:.1f} GiB, this machine has {memory/2**30:.1f}',
-          'give a smaller size=, or fewer images')
+          f'{len(pairs):,} images{whole} need {needed/2**30:.1f} GiB, this machine has {memory/2**30:.1f}',
+          f'give {"a smaller whole= (0 keeps squares alone), " if side else ""}a smaller size=, or fewer images')
 
 # %% ../../nbs/data/01_load.ipynb #4b469910
 SPLITS = { # split → what its folder may be called, in small letters; the first that is there counts
@@ -309,12 +338,16 @@ def _split_folder(folder: Path, split: str) -> Path | None:
     return inside[0] if inside else None
 
 # %% ../../nbs/data/01_load.ipynb #4556798f
-def image_folder(folder, seed=0, size=None): # class folders, or two of `SPLITS` with class folders each
+def image_folder(folder,     # class folders, or two of `SPLITS` with class folders each
+                 seed=0,     # of the split, where there is none
+                 size=None,  # pixels along a side; None: they are of one size already
+                 whole=None  # pixels along the squares that hold whole training photos, see `load`
+                 ):
     "Training and test images of a folder of class folders; all of one size, or resized and cut to `size`"
     folder = Path(folder)
     train_folder = _split_folder(folder, 'train')
     test_folder = _split_folder(folder, 'test')
-    if train_folder is None and test_folder is None: return _plain_folder(folder, seed, size)
+    if train_folder is None and test_folder is None: return _plain_folder(folder, seed, size, whole)
     alone = train_folder or test_folder
     check(bool(train_folder and test_folder),
           f'{str(folder)!r} holds only {alone.name!r} of a data set in two splits',
@@ -326,8 +359,9 @@ def image_folder(folder, seed=0, size=None): # class folders, or two of `SPLITS`
     check(classes == test_classes,
           f'the class folders of {str(train_folder)!r} and {str(test_folder)!r} differ: {differing[:5]}',
           'give both the same class folders')
-    _check_memory(train + test, size)
-    ours = ImageSet(*_decode(train, size, 'train'), classes, name=folder.name)
+    side = _whole_side(train, size, whole)
+    _check_memory(train + test, size, len(train), side)
+    ours = _read_training(train, classes, size, side, folder.name)
     held_out = _decode(test, size or ours.size, test_folder.name, _test_short(size))
     return ours, ImageSet(*held_out, classes, ours.mean, ours.std, folder.name)
 
@@ -335,14 +369,15 @@ def _test_short(size: int | None) -> int | None:
     "Pixels of a test image's short side before its centre is cut: 256 for 224, and so on; small images whole"
     return round(size * 8 / 7) if size and size > 64 else size
 
-def _plain_folder(folder: Path, seed, size) -> tuple:
+def _plain_folder(folder: Path, seed, size, whole) -> tuple:
     "Training and test images of a folder without a test of its own"
     classes, pairs = _list_classes(folder)
-    _check_memory(pairs, size)
     labels = torch.tensor([label for _, label in pairs])
     ours, held_out = _split_indices(labels, classes, .2, seed)
-    images, labels = _decode([pairs[i] for i in ours], size, folder.name)
-    train = ImageSet(images, labels, classes, name=folder.name)
+    ours = [pairs[i] for i in ours]
+    side = _whole_side(ours, size, whole)
+    _check_memory(pairs, size, len(ours), side)
+    train = _read_training(ours, classes, size, side, folder.name)
     test = _decode([pairs[i] for i in held_out], size or train.size, folder.name, _test_short(size))
     return train, ImageSet(*test, classes, train.mean, train.std, folder.name)
 
@@ -354,25 +389,30 @@ def load(name_or_folder,            # 'digits', 'cifar10', 'cifar100', 'tiny-ima
          device: str = 'cpu',       # where the bytes live
          flips: bool | None = None, # may images be mirrored and keep their label? None: yes, but not for digits
          download: bool = False,    # let torchvision fetch CIFAR
+         whole: int | None = None,  # pixels along the squares that hold whole training photos, at most; see below
          ) -> RealData:
     """Load real images.
 
+    A folder's training photos are cut to `size` and, for random crops, kept whole beside that in squares of `whole`
+    pixels (None: twice `size`; 0: not at all), which takes 3 · `whole`² bytes a photo.
     Raises `InputError` naming the file or folder that is missing, damaged, empty or of another size."""
     name = str(name_or_folder)
     root = Path(root) if root else data_home()
     check(size is None or size >= 4, f'size={size} is too small', 'give at least 4 pixels')
+    check(whole in (None, 0) or whole >= 4, f'whole={whole} is too small', 'give at least 4 pixels, or 0 for squares')
     device = pick_device(device)
     data_sets = registered('data')
     if name in data_sets:
+        check(not whole, f'{name!r} has no photos to keep whole, whole={whole} was asked for', 'leave whole out')
         train, test = data_sets[name](root=root, seed=seed, size=size, download=download)
     else:
         _check_is_real(name)
-        train, test = image_folder(name, seed, size)
+        train, test = image_folder(name, seed, size, whole)
         name = str(Path(name).resolve())
     if flips is not None:
         train = replace(train, flips=flips)
         test = replace(test, flips=flips)
-    origin = dict(name=name, root=str(root.resolve()), seed=seed, size=size, flips=flips)
+    origin = dict(name=name, root=str(root.resolve()), seed=seed, size=size, flips=flips, whole=whole)
     return RealData(train.to(device), test.to(device), train.name, origin)
 
 # %% ../../nbs/data/01_load.ipynb #c42fa3ac

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RATIO', 'Schedule', 'constant', 'step', 'linear', 'cosine', 'Reversed', 'reverse', 'bounds', 'random_boxes',
-           'random_views', 'pad_views', 'whole_views', 'view_matrices', 'apply_views', 'Mix', 'random_mix',
-           'random_holes', 'apply_holes', 'open_mosaics', 'close_mosaics']
+           'random_views', 'pad_views', 'whole_views', 'view_matrices', 'photo_matrices', 'apply_views', 'Mix',
+           'random_mix', 'random_holes', 'apply_holes', 'open_mosaics', 'close_mosaics']
 
 # %% ../../nbs/data/02_views.ipynb #ca4c9faf
 import math
@@ -104,27 +104,29 @@ RATIO = (3 / 4, 4 / 3) # width to height, as torchvision has it
 
 def random_boxes(lo: Tensor,       # (n,) lower bounds of the area, shares of the image
                  hi: Tensor,       # (n,) upper bounds
-                 size: int,        # pixels along the image's side
+                 size,             # pixels along the image's side; or (n, 2), height and width of each photograph
                  generator,
                  ratio=RATIO       # bounds of width to height
                  ) -> Tensor:
     """Boxes by torchvision's `RandomResizedCrop` rule, (n, 4) int64: top, left, height, width.
 
-    Whole image after ten tries in vain."""
+    After ten tries in vain the whole image, or as much of it as the ratio allows."""
     n = len(lo)
+    height, width = torch.as_tensor(size, dtype=torch.float64).expand(n, 2).unbind(1)
     u = torch.rand(n, 10, 2, generator=generator, dtype=torch.float64)
-    area = size * size * (lo[:, None] + (hi - lo)[:, None] * u[..., 0])
-    ratio = torch.exp(math.log(ratio[0]) + math.log(ratio[1] / ratio[0]) * u[..., 1])
-    w = (area * ratio).sqrt().round()
-    h = (area / ratio).sqrt().round()
-    fits = (w > 0) & (w <= size) & (h > 0) & (h <= size)
+    area = (height * width)[:, None] * (lo[:, None] + (hi - lo)[:, None] * u[..., 0])
+    drawn = torch.exp(math.log(ratio[0]) + math.log(ratio[1] / ratio[0]) * u[..., 1])
+    w = (area * drawn).sqrt().round()
+    h = (area / drawn).sqrt().round()
+    fits = (w > 0) & (w <= width[:, None]) & (h > 0) & (h <= height[:, None])
     first = fits.long().argmax(1, keepdim=True)
-    def first_that_fits(x): return torch.where(fits.any(1), x.gather(1, first).squeeze(1), float(size))
-    h = first_that_fits(h)
-    w = first_that_fits(w)
+    def first_that_fits(x, last): return torch.where(fits.any(1), x.gather(1, first).squeeze(1), last)
+    h = first_that_fits(h, height.minimum((width / ratio[0]).round()))
+    w = first_that_fits(w, width.minimum((height * ratio[1]).round()))
     corner = torch.rand(n, 2, generator=generator, dtype=torch.float64)
-    top = (corner[:, 0] * (size - h + 1)).floor()
-    left = (corner[:, 1] * (size - w + 1)).floor()
+    def place(u, free): return torch.where(fits.any(1), u * (free + 1), free / 2).floor()
+    top = place(corner[:, 0], height - h)
+    left = place(corner[:, 1], width - w)
     return torch.stack([top, left, h, w], 1).long()
 
 # %% ../../nbs/data/02_views.ipynb #f879c3c0
@@ -134,19 +136,22 @@ def _random_flips(n: int, generator, flip: bool) -> Tensor:
 
 def random_views(lo: Tensor,              # (n,) lower bounds of the crop's area, shares of the image
                  hi: Tensor,              # (n,) upper bounds
-                 size: int,               # pixels along the image's side
+                 size,                    # pixels along the image's side; or (n, 2), height and width of photographs
                  generator,
                  flip: bool = True,       # mirror with probability ½
                  shift: int = 0,          # roll by 0 … shift pixels down and right, each
                  both_ways: bool = False, # roll by −shift … shift instead
                  ratio=RATIO              # bounds of the crop's width to its height
                  ) -> Tensor:
-    "Views for n steps or n images, (n, 7) int64: top, left, height, width, flip, down, right"
+    """Views for n steps or n images, (n, 7) int64: top, left, height, width, flip, down, right.
+
+    Of photographs (n, 9): their height and width follow."""
     n = len(lo)
     boxes = random_boxes(lo, hi, size, generator, ratio)
     flips = _random_flips(n, generator, flip)
     rolls = torch.randint(-shift if both_ways else 0, shift + 1, (n, 2), generator=generator)
-    return torch.cat([boxes, flips, rolls], 1)
+    extents = [size] if torch.is_tensor(size) else []
+    return torch.cat([boxes, flips, rolls, *extents], 1)
 
 # %% ../../nbs/data/02_views.ipynb #f738a2d4
 def pad_views(n: int,               # how many
@@ -176,9 +181,8 @@ def view_matrices(views: Tensor,          # (n, 7) on any device
     grid = torch.arange(size, device=views.device, dtype=dtype)
     def matrix(start, length, flip, roll):
         "Rows of hats around the positions that one axis looks at"
-        i = torch.remainder(grid - roll, size)                    # undo the roll,
-        i = torch.where(flip > 0, size - 1 - i, i)                # then the flip,
-        inside = (i + .5) * (length / size) - .5                  # then the resize,
+        i = _before_flip_and_roll(grid, flip, roll)
+        inside = (i + .5) * (length / size) - .5                  # undo the resize,
         inside = inside.clamp(min=0).minimum(length - 1)          # clamped at the box's edge
         return (1 - ((start + inside)[..., None] - grid).abs()).clamp(min=0)
     top, left, h, w, flip, down, right = views.to(dtype)[:, :, None].unbind(1)
@@ -186,13 +190,45 @@ def view_matrices(views: Tensor,          # (n, 7) on any device
     a_w = matrix(left, w, flip, right)
     return a_h, a_w
 
-def apply_views(x: Tensor,        # (N, C, S, S)
-                views: Tensor,    # (N, 7), one an image; or (1, 7), one for all
+def _before_flip_and_roll(grid: Tensor, flip: Tensor, roll: Tensor) -> Tensor: # (size,), (n, 1), (n, 1)
+    "Where each row or column of a view stood before it was mirrored and rolled, (n, size)"
+    i = torch.remainder(grid - roll, len(grid))
+    return torch.where(flip > 0, len(grid) - 1 - i, i)
+
+# %% ../../nbs/data/02_views.ipynb #baab79a7
+def photo_matrices(views: Tensor,          # (n, 9) on any device, see `random_views`
+                   side: int,              # of the squares that hold the photographs, in pixels
+                   size: int,              # of the output, in pixels
+                   dtype=torch.float32     # of the matrices
+                   ) -> tuple[Tensor, Tensor]:
+    "The matrices (A_h, A_w) of each view of a photograph, each (n, size, side); their rows are weights that sum to 1"
+    out = torch.arange(size, device=views.device, dtype=dtype)
+    stored = torch.arange(side, device=views.device, dtype=dtype)
+    def matrix(start, length, extent, flip, roll):
+        "Rows of hats, as wide as the image shrinks, around the positions that one axis looks at"
+        first = start * (side / extent)                           # the box in the square
+        length = length * (side / extent)
+        i = _before_flip_and_roll(out, flip, roll)
+        centre = first + (i + .5) * (length / size) - .5
+        reach = (length / size).clamp(min=1)
+        hats = (1 - (centre[..., None] - stored).abs() / reach[..., None]).clamp(min=0)
+        covered = (stored + 1).minimum(first + length) - stored.maximum(first)
+        weights = hats * covered.clamp(0, 1)[:, None]
+        return weights / weights.sum(-1, keepdim=True)
+    top, left, h, w, flip, down, right, height, width = views.to(dtype)[:, :, None].unbind(1)
+    a_h = matrix(top, h, height, torch.zeros_like(flip), down)
+    a_w = matrix(left, w, width, flip, right)
+    return a_h, a_w
+
+def apply_views(x: Tensor,              # (N, C, S, S); whole photographs (N, C, P, P)
+                views: Tensor,          # (N, 7), one an image; or (1, 7), one for all; of photographs (N, 9)
+                size: int | None = None # pixels along a side of the views of photographs; None: as they are stored
                 ) -> Tensor:
     """Each image through its view: crop, bilinear resize to the full size, flip, roll.
 
     Differentiable, fixed shapes, no host synchronisation."""
-    a_h, a_w = view_matrices(views, x.shape[-1], x.dtype)
+    if views.shape[1] == 7: a_h, a_w = view_matrices(views, x.shape[-1], x.dtype)
+    else: a_h, a_w = photo_matrices(views, x.shape[-1], size or x.shape[-1], x.dtype)
     return a_h[:, None] @ x @ a_w[:, None].transpose(-1, -2)
 
 # %% ../../nbs/data/02_views.ipynb #92d97e82

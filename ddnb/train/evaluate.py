@@ -31,7 +31,18 @@ from ..data.load import RealData
 from ..data.spaces import space_of
 from ..data.views import open_mosaics
 from .nets import check_net, make_net
-from .train import SQUEEZE, Examples, Recipe, Teacher, accuracy, check_stats, check_teacher, family, train
+from ddnb.train.train import (
+    SQUEEZE,
+    Examples,
+    Recipe,
+    Teacher,
+    accuracy,
+    check_stats,
+    check_teacher,
+    family,
+    photos_to_crop,
+    train,
+)
 
 # %% ../../nbs/train/03_evaluate.ipynb #159c0711
 ORDERS = ('union', 'progressive', 'sequential')
@@ -234,7 +245,7 @@ def curriculum(small,        # a DistilledSet, or an ImageSet, which has one sta
 def examples(small,                    # a DistilledSet or ImageSet
              real: RealData,           # whose statistics make the space, and which says whether images may be mirrored
              device,                   # where they are wanted
-             recipe: Recipe            # its space and its labels
+             recipe: Recipe            # its space and its labels, and whether whole photos are cropped
              ) -> Examples:
     "A set as training examples"
     images, labels = small.as_learned.to(device), small.labels.to(device)
@@ -245,7 +256,8 @@ def examples(small,                    # a DistilledSet or ImageSet
         images = open_mosaics(images, tiles)
         labels = labels.repeat_interleave(tiles * tiles)
         if soft is not None: soft = soft.repeat_interleave(tiles * tiles, 0)
-    return Examples(images, labels, space_of(real, recipe.space, device), real.train.flips, soft)
+    photos = photos_to_crop(small, recipe, device)
+    return Examples(images, labels, space_of(real, recipe.space, device), real.train.flips, soft, photos)
 
 def number_of_examples(small) -> int: # a DistilledSet or ImageSet
     "How many examples a set becomes: a mosaic is as many as it has tiles"

@@ -23,17 +23,22 @@ from ..data.views import Mix
 from .evaluate import Scores, StudentResult, check_set, examples, make_row, number_of_examples, with_stats
 from .evaluate import protocol as protocol_of
 from .evaluate import student as train_student
-from .train import EpochPlan, Examples, Teacher, batch_slices, check_teacher, plan_epoch, show
+from .train import EpochPlan, Examples, Teacher, batch_slices, check_teacher, photos_to_crop, show
 
 # %% ../../nbs/train/04_relabel.ipynb #1f6e9f41
-def label_bytes(images: int, classes: int, epochs: int) -> int: # images in the set, classes, epochs of the student
-    "Bytes that stored labels take, file headers aside: images × epochs × (2 × classes + 18)"
-    return images * epochs * (2 * classes + 18)
+def label_bytes(images: int,         # in the set
+                classes: int,        # how many
+                epochs: int,         # of the student
+                photos: bool = False # are the views those of whole photos?
+                ) -> int:
+    "Bytes that stored labels take, file headers aside: images × epochs × (2 × classes + 18), of whole photos + 22"
+    return images * epochs * (2 * classes + (22 if photos else 18))
 
 # %% ../../nbs/train/04_relabel.ipynb #52bf7edb
 def _pack(plan: EpochPlan) -> dict:
     "A plan as tensors: order, views, holes, and one row a mix (share, box) with its partners"
-    tensors = dict(order=plan.order.int(), views=plan.views.short())
+    short = int(plan.views.max()) < 32_768 # a panorama may be wider
+    tensors = dict(order=plan.order.int(), views=plan.views.short() if short else plan.views.int())
     if plan.holes is not None: tensors['holes'] = plan.holes
     if not plan.mixes: return tensors
     partner = torch.cat([m.partner for m in plan.mixes])
@@ -99,7 +104,8 @@ def relabel(small,                    # the set to label: a DistilledSet or Imag
     check(recipe.labels == 'teacher', f'protocol {protocol.name!r} uses hard labels',
           "choose one with a teacher's: 'kd', 'sre2l', 'cda', 'rd3'")
     n = number_of_examples(small)
-    size = label_bytes(n, len(teacher.classes), recipe.epochs)
+    photos = photos_to_crop(small, recipe, 'cpu') is not None
+    size = label_bytes(n, len(teacher.classes), recipe.epochs, photos)
     if dry_run: return size
 
     flips = real.train.flips
@@ -110,7 +116,7 @@ def relabel(small,                    # the set to label: a DistilledSet or Imag
     how = dict(stats=protocol.stats, precision=recipe.precision)
     for epoch in tqdm(range(recipe.epochs), desc=f'labels, {size / 1e6:,.1f} MB', disable=not progress):
         if _shard(folder, epoch).exists(): continue
-        plan = plan_epoch(n, small.size, recipe, flips, seed, epoch)
+        plan = data.plan(recipe, seed, epoch)
         logits = _label_epoch(data, teacher, plan, epoch, recipe.batch, **how)
         save_tensors(_shard(folder, epoch), dict(_pack(plan), logits=logits), {})
     return size

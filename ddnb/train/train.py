@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SQUEEZE', 'Recipe', 'lr_at', 'make_optimiser', 'Batch', 'EpochPlan', 'batch_slices', 'plan_epoch', 'hard_loss',
-           'distil_loss', 'Examples', 'autocast', 'own_noise', 'show', 'train_step', 'train', 'predict', 'accuracy',
-           'Teacher', 'with_batch_statistics', 'check_stats', 'check_teacher', 'imagenet_ids', 'read_teacher', 'family',
-           'Squeeze', 'squeeze']
+           'distil_loss', 'Examples', 'photos_to_crop', 'autocast', 'own_noise', 'show', 'train_step', 'train',
+           'predict', 'accuracy', 'Teacher', 'with_batch_statistics', 'check_stats', 'check_teacher', 'imagenet_ids',
+           'read_teacher', 'family', 'Squeeze', 'squeeze']
 
 # %% ../../nbs/train/01_train.ipynb #8b5445be
 import argparse
@@ -40,7 +40,7 @@ from ddnb.core.basics import (
 from ..core.config import Input, check_choices, check_types, known, register
 from ..core.run import Event, Method, versions
 from ..data.dsa import STRATEGIES, DSAParams, draw_dsa, strategy
-from ..data.images import ImageSet, check_classes, result_of
+from ..data.images import ImageSet, Photos, check_classes, result_of
 from ..data.load import RealData
 from ..data.spaces import SPACES, Channels, make_space
 from ddnb.data.views import (
@@ -143,7 +143,7 @@ class Batch:
     epoch: int             # counted from 0
     number: int            # of the batch in its epoch, counted from 0
     indices: Tensor        # (B,) int64, the examples
-    views: Tensor          # (B, 7) int64, the view of each
+    views: Tensor          # (B, 7) int64, the view of each; (B, 9) where whole photos are shown
     mix: Mix | None        # how they are mixed
     dsa: DSAParams | None  # their siamese augmentation
     holes: Tensor | None   # (B, 7) the hole of each, see `random_holes`
@@ -152,7 +152,7 @@ class Batch:
 class EpochPlan:
     "What a student will see in one epoch"
     order: Tensor                             # (n,) int64, the order of the examples
-    views: Tensor                             # (n, 7) int64, row i is the view of the i-th example in that order
+    views: Tensor                             # (n, 7) or (n, 9), row i is the view of the i-th example in that order
     mixes: list                               # a Mix for each batch, or empty
     draws: list = field(default_factory=list) # DSAParams for each batch, or empty
     holes: Tensor | None = None               # (n, 7), a row for each row of `views`, or None
@@ -177,11 +177,11 @@ def batch_slices(n: int, batch: int) -> list: # examples; examples a step
     slices = [slice(i, min(i + batch, n)) for i in range(0, n, batch)]
     return [s for s in slices if s.stop - s.start > 1 or n == 1]
 
-def _plan_views(n: int, size: int, recipe: Recipe, generator, flip: bool) -> Tensor:
-    "Views of n images, (n, 7) int64"
+def _plan_views(n: int, size: int, recipe: Recipe, generator, flip: bool, extents: Tensor | None) -> Tensor:
+    "Views of n images, (n, 7) int64; random crops of whole photos, (n, 9)"
     if recipe.crop == 'resized':
         lower = torch.full((n,), recipe.crop_min)
-        return random_views(lower, torch.ones(n), size, generator, flip)
+        return random_views(lower, torch.ones(n), size if extents is None else extents, generator, flip)
     if recipe.crop == 'pad':
         return pad_views(n, size, max(1, size // 8), generator, flip)
     views = whole_views(n, size)
@@ -193,12 +193,13 @@ def plan_epoch(n: int,         # examples
                recipe: Recipe, # how they are cropped, mirrored, mixed and augmented
                flips: bool,    # may these images be mirrored?
                seed,           # of the whole training
-               epoch: int      # counted from 0
+               epoch: int,     # counted from 0
+               extents: Tensor | None = None # (n, 2) height and width of each example's whole photo, if it is cropped
                ) -> EpochPlan:
     "Draw the order, views, mixes, siamese augmentation and holes of an epoch"
     g = seeded(seed, 'epoch', epoch)
     order = torch.randperm(n, generator=g)
-    views = _plan_views(n, size, recipe, g, recipe.flip and flips)
+    views = _plan_views(n, size, recipe, g, recipe.flip and flips, None if extents is None else extents[order])
     sizes = [s.stop - s.start for s in batch_slices(n, recipe.batch)]
     mixes, draws = [], []
     if recipe.mix:
@@ -240,16 +241,32 @@ class Examples:
     space: object               # `Channels`, `Zca` or `Pixels`: has `into`, from [0, 1] to what the network sees
     flips: bool = True          # may the images be mirrored?
     soft: Tensor | None = None  # (N, K) probabilities, for recipes with labels='own'
+    photos: Photos | None = None # the whole photos of the images, for recipes that crop these; None: the images
 
     @classmethod
     def of(cls,
-           image_set: ImageSet, # real images
-           device,              # where they are wanted
-           space=None           # None: the set's normalised channels
+           image_set: ImageSet,          # real images
+           device,                       # where they are wanted
+           space=None,                   # None: the set's normalised channels
+           recipe: Recipe | None = None  # how they will be shown; None: as the squares they are
            ) -> 'Examples':
         "The examples of a set, on a device"
         if space is None: space = make_space('channels', image_set, device)
-        return cls(image_set.images.to(device), image_set.labels.to(device), space, image_set.flips)
+        return cls(image_set.images.to(device), image_set.labels.to(device), space, image_set.flips,
+                   photos=photos_to_crop(image_set, recipe, device))
+
+    def plan(self, recipe: Recipe, seed, epoch: int) -> EpochPlan: # the recipe, the training's seed, an epoch from 0
+        "What a student will see of them in an epoch, see `plan_epoch`"
+        extents = None if self.photos is None else self.photos.extents
+        return plan_epoch(len(self.labels), self.images.shape[-1], recipe, self.flips, seed, epoch, extents)
+
+def photos_to_crop(small,                 # an ImageSet, or a DistilledSet, which has none
+                   recipe: Recipe | None, # how it will be shown
+                   device                 # where they are wanted
+                   ) -> Photos | None:
+    "The whole photos of a set, where it has some and the recipe draws resized crops; else None"
+    if small.photos is None or recipe is None or recipe.crop != 'resized': return None
+    return small.photos.to(device)
 
 # %% ../../nbs/train/01_train.ipynb #47074c09
 def autocast(device, precision: str): # 'float32' or 'bf16'
@@ -279,7 +296,8 @@ def show(data: Examples, # what a student learns from
          batch: Batch    # which of it, and how, in one step
          ) -> Tensor:
     "The images of a batch as a student, and the teacher beside it, see them in [0, 1], before siamese augmentation"
-    x = apply_views(to_unit(data.images[batch.indices]), batch.views)
+    shown = data.photos.pixels if batch.views.shape[1] == 9 else data.images
+    x = apply_views(to_unit(shown[batch.indices]), batch.views, data.images.shape[-1])
     if batch.holes is not None: x = apply_holes(x, batch.holes)
     return batch.mix(x) if batch.mix and not batch.dsa else x
 
@@ -345,13 +363,12 @@ def train(net: nn.Module,                # trained in place
 
 def _train(net, data, recipe, state, opt, slices, seed, label, plans, watch, after):
     "The steps of `train`: one `Event` each"
-    n, size = len(data.labels), data.images.shape[-1]
     total = recipe.epochs * len(slices)
     plan = None
     while state['step'] < total:
         epoch, b = divmod(state['step'], len(slices))
         if plan is None or b == 0:
-            plan = plans(epoch) if plans else plan_epoch(n, size, recipe, data.flips, seed, epoch)
+            plan = plans(epoch) if plans else data.plan(recipe, seed, epoch)
             plan = plan.to(data.labels.device)
             for group in opt.param_groups: group['lr'] = lr_at(recipe, epoch)
             net.train()
@@ -697,7 +714,8 @@ class Squeeze(Method):
         device = pick_device(self.device)
         net = make_net(self.net, len(real.classes), real.channels, real.size, seed=self.seed).to(device)
         if self.recipe.precision == 'bf16': net = net.to(memory_format=torch.channels_last)
-        yield from train(net, Examples.of(real.train, device), self.recipe, state, self.seed, watch=watch)
+        data = Examples.of(real.train, device, recipe=self.recipe)
+        yield from train(net, data, self.recipe, state, self.seed, watch=watch)
         reached = accuracy(net, Examples.of(real.test, device), self.recipe.precision)
         recipe = dict(asdict(self.recipe), seed=self.seed, versions=versions())
         return Teacher(net, self.net, real.classes, real.channels, real.size, real.train.mean, real.train.std,

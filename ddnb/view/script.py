@@ -116,8 +116,8 @@ def _last_code(self: Desk, has_teacher: bool, has_data: bool = True) -> list:
 
 def load_code(origin: dict) -> str: # see `RealData.origin`
     "The `load` that gives these data"
-    options = {name: origin.get(name) for name in ('root', 'seed', 'size', 'flips')}
-    usual = dict(root=str(data_home().resolve()), seed=0, size=None, flips=None)
+    options = {name: origin.get(name) for name in ('root', 'seed', 'size', 'flips', 'whole')}
+    usual = dict(root=str(data_home().resolve()), seed=0, size=None, flips=None, whole=None)
     changed = ''.join(f', {name}={value!r}' for name, value in options.items() if value not in (None, usual[name]))
     calls = ''.join(f'.{name}({", ".join(map(repr, values))})' for name, *values in origin.get('then', []))
     return f'load({origin["name"]!r}{changed}){calls}'

@@ -285,7 +285,7 @@ class StudioData {
       const image = h('img', { src: URL.createObjectURL(fact.pictures[i]), alt: `a photo of ${name}, ${width} × ${height}`, onload: () => URL.revokeObjectURL(image.src) });
       const stays = h('i', { class: 'stays', style: `width:${100 * keep[0]}%;height:${100 * keep[1]}%` });
       return h('figure', {}, h('span', { class: 'crop' }, image, stays), h('figcaption', { title: name }, name));
-    }), h('p', { class: 'quiet' }, 'What lies in the shade is cut off.'));
+    }), h('p', { class: 'quiet' }, 'What lies in the shade is cut off; only random crops of a training reach into it.'));
   }
 
   choose(value) {

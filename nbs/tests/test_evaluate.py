@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ddnb.core.basics import InputError, to_unit
+from ddnb.core.basics import InputError, seeded, to_unit
 from ddnb.core.config import register, registered
-from ddnb.data.images import DistilledSet, Training
+from ddnb.data.images import DistilledSet, Photos, Training
 from ddnb.data.load import load
 from ddnb.train import evaluate as room
 from ddnb.train.evaluate import (
@@ -377,3 +377,20 @@ def test_idc_halves_its_rate_from_the_sixth_earlier_set_on(stages, rates):
     assert protocol('idc').for_set(small, 'convnet2-w4')[1] == ()
     shown = curriculum(small, 'progressive', rates)
     assert [rate for _, rate in shown] == (list(rates) or [None] * stages)
+
+
+def test_random_real_photos_are_cropped_as_a_teacher_s_are(real):
+    "Whole, under a protocol with resized crops; what is made of them or chosen among them stays square"
+    pixels = torch.randint(0, 256, (len(real.train), 1, 20, 20), dtype=torch.uint8, generator=seeded('photos'))
+    photos = Photos(pixels, torch.tensor([[30, 20]]).repeat(len(real.train), 1))
+    photographed = replace(real, train=replace(real.train, photos=photos))
+    like = DistilledSet(torch.rand(20, 1, 16, 16), torch.arange(20) % 10, real.classes)
+    control = random_real(photographed, like, 0)
+    assert torch.equal(control.photos.pixels, pixels[control.index])
+    for name, whole in (('rd3', True), ('ccfs', True), ('hard', False), ('dsa', False)):
+        recipe = protocol(name, real).recipe
+        assert (examples(control, photographed, 'cpu', recipe).photos is not None) == whole, name
+        assert examples(like, photographed, 'cpu', recipe).photos is None
+    how = dict(protocol='rd3(epochs=1, labels=hard)', nets='convnet2-w4', repeats=1, hard=False)
+    rows, squares = evaluate(like, photographed, **how), evaluate(like, real, **how)
+    assert rows.row('distilled').accuracies == squares.row('distilled').accuracies

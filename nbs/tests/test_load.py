@@ -1,5 +1,6 @@
 "The loaders on the official files and on folders, and what they say of what is wrong"
 import hashlib
+import os
 import pickle
 import shutil
 
@@ -11,7 +12,10 @@ from torchvision import datasets
 
 from ddnb.core.basics import InputError, read_image, sheet, stack_images
 from ddnb.core.config import registered
+from ddnb.data.images import ImageSet, Photos, fingerprint
 from ddnb.data.load import load, reload
+from ddnb.train import train as training
+from ddnb.train.train import Recipe, squeeze
 
 CIFAR10 = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
 
@@ -383,3 +387,127 @@ def test_test_photographs_are_shown_as_the_recipes_have_it(shapes):
     small = load(folder, size=56).test.images[0].permute(1, 2, 0).numpy().astype(int)
     theirs = transforms.CenterCrop(56)(transforms.Resize(56)(photo))
     assert np.abs(small - np.asarray(theirs)).max() <= 1
+
+
+# ---- photos that are kept whole
+
+@pytest.fixture
+def photos(tmp_path):
+    "Two classes of ten photos, 150 wide and 50 high; red grows from the left to the right, green downwards"
+    across, down = np.meshgrid(np.linspace(0, 255, 150), np.linspace(0, 255, 50))
+    ramp = np.stack([across, down, np.zeros_like(across)], 2).round().astype(np.uint8)
+    for label, name in enumerate(('left', 'right')):
+        (tmp_path/'photos'/name).mkdir(parents=True)
+        for i in range(10):
+            ramp[..., 2] = 20 * i + label
+            Image.fromarray(ramp).save(tmp_path/'photos'/name/f'{i}.png')
+    return tmp_path/'photos'
+
+
+def test_training_crops_whole_photos_as_torchvision_does(photos, monkeypatch):
+    "What a network is shown in 20 epochs, beside RandomResizedCrop on the files"
+    from torchvision.transforms import RandomResizedCrop
+    real, seen = load(photos, size=32), []
+    def watched(data, batch):
+        seen.append(show(data, batch))
+        return seen[-1]
+    show = training.show
+    monkeypatch.setattr(training, 'show', watched)
+    squeeze(real, 'convnet2-w4', recipe=Recipe(epochs=20, batch=16, crop='resized', flip=False), progress=False)
+    ours = torch.cat(seen)
+    assert ours.shape == (320, 3, 32, 32)
+    torch.manual_seed(0)
+    photo, crop = Image.open(photos/'left/0.png'), RandomResizedCrop(32)
+    theirs = torch.stack([torch.from_numpy(np.array(crop(photo))).permute(2, 0, 1) for _ in range(320)]) / 255
+    assert ours[:, 0, :, 0].min() < .02 and ours[:, 0, :, -1].max() > .98, 'they reach the edges'
+    for channel, first, last in ((0, (16, 0), (16, 31)), (1, (0, 16), (31, 16))):
+        edges = [(x[:, channel, first[0], first[1]], x[:, channel, last[0], last[1]]) for x in (ours, theirs)]
+        for measure in (lambda a, b: a, lambda a, b: b - a, lambda a, b: (b - a)**2, lambda a, b: (a + b)**2):
+            a, b = (measure(*e) for e in edges)
+            assert abs(a.mean() - b.mean()) < 4 * ((a.var() + b.var()) / 320).sqrt() + .01
+
+
+def test_what_is_no_random_crop_sees_the_squares(photos):
+    real, squares = load(photos, size=32), load(photos, size=32, whole=0)
+    assert torch.equal(real.train.images, squares.train.images) and torch.equal(real.test.images, squares.test.images)
+    assert real.train.mean == squares.train.mean and real.train.std == squares.train.std
+    assert real.test.photos is None and squares.train.photos is None
+    assert squares.train.identity == fingerprint(squares.train.images, squares.train.labels) != real.train.identity
+    def trained(data, crop):
+        teacher = squeeze(data, 'convnet2-w4', recipe=Recipe(epochs=1, batch=8, crop=crop), progress=False)
+        return teacher.identity
+    for crop in ('none', 'pad'): assert trained(real, crop) == trained(squares, crop)
+    assert trained(real, 'resized') != trained(squares, 'resized')
+
+
+def test_whole_photos_go_with_their_images(photos):
+    train = load(photos, size=32, whole=40).train
+    assert train.photos.pixels.shape == (16, 3, 40, 40) and train.photos.extents.tolist() == [[50, 150]] * 16
+    assert train.photos.bytes == 16 * 3 * 40 * 40 and '40×40' in repr(train)
+    some = torch.tensor([7, 2])
+    part = train.take(some)
+    assert torch.equal(part.photos.pixels, train.photos.pixels[some]) and len(part.photos) == 2
+    blue = part.photos.pixels[:, 2].float().mean((1, 2))
+    assert torch.allclose(blue, part.images[:, 2].float().mean((1, 2)), atol=1)
+    assert train.to('cpu').photos is not None and train.subset(3).photos.pixels.shape[0] == 6
+    with pytest.raises(InputError, match='2 images, but 16 whole photographs'):
+        ImageSet(part.images, part.labels, part.classes, photos=train.photos)
+    with pytest.raises(InputError, match='torch.float32'): Photos(torch.zeros(1, 3, 4, 4), torch.ones(1, 2))
+    with pytest.raises(InputError, match='extents of shape'):
+        Photos(part.photos.pixels, torch.zeros(2, 2, dtype=torch.long))
+
+
+def test_photos_come_back_as_they_were_kept(photos):
+    real = load(photos, size=32, whole=40).first(12).subset(2)
+    again = reload(real.facts)
+    assert again.train.photos.side == 40 and again.train.identity == real.train.identity
+    facts = dict(real.facts, origin=dict(real.facts['origin'], whole=36))
+    with pytest.raises(InputError, match='not those that were used before'): reload(facts)
+
+
+@pytest.mark.parametrize('size, whole, side', [(32, None, 64), (32, 500, 150), (100, None, 150), (32, 20, 20),
+                                               (32, 0, None), (None, None, 'one size')])
+def test_photos_are_kept_no_larger_than_they_are(photos, size, whole, side):
+    if side == 'one size':
+        with pytest.raises(InputError, match='square'): load(photos, size=size)
+        return
+    kept = load(photos, size=size, whole=whole).train.photos
+    assert (kept and kept.side) == side
+
+
+@pytest.mark.parametrize('size, side', [(16, None), (20, None), (12, 16), (None, None)])
+def test_squares_that_lose_nothing_have_nothing_beside_them(shapes, size, side):
+    "Pictures of 16×16; of larger squares the photo has more detail than the cut"
+    kept = load(shapes, size=size).train.photos
+    assert (kept and kept.side) == side
+
+
+def test_a_photo_turned_by_its_camera_has_the_extent_that_is_seen(tmp_path):
+    for name in ('a', 'b'):
+        (tmp_path/'turned'/name).mkdir(parents=True)
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        for i in range(3): Image.new('RGB', (40, 24)).save(tmp_path/'turned'/name/f'{i}.png', exif=exif)
+    with pytest.warns(UserWarning, match='turned'): train = load(tmp_path/'turned', size=16).train
+    assert train.photos.extents.tolist() == [[40, 24]] * len(train) and train.photos.side == 32
+
+
+def test_what_does_not_fit_is_told_with_its_price(photos, monkeypatch):
+    pages = dict(SC_PAGE_SIZE=1, SC_PHYS_PAGES=300_000) # bytes; squares of 32 take 61,440, whole photos of 64 196,608
+    monkeypatch.setattr(os, 'sysconf', pages.get)
+    with pytest.raises(InputError, match=r'20 images \(16 of them whole at 64×64\) need(.|\n)*smaller whole='):
+        load(photos, size=32)
+    assert load(photos, size=32, whole=32).train.photos.side == 32
+    pages['SC_PHYS_PAGES'] = 70_000
+    with pytest.raises(InputError, match=r'20 images need(.|\n)*give a smaller size='): load(photos, size=32, whole=0)
+
+
+def test_named_data_have_no_photos():
+    with pytest.raises(InputError, match="'digits' has no photos"): load('digits', whole=32)
+    with pytest.raises(InputError, match='whole=2 is too small'): load('digits', whole=2)
+    assert load('digits', whole=0).train.photos is None
+
+
+def test_a_damaged_photo_is_named(photos):
+    (photos/'left/3.png').write_bytes((photos/'left/3.png').read_bytes()[:60])
+    with pytest.raises(InputError, match='3.png'): load(photos, size=32)

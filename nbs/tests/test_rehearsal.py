@@ -10,7 +10,7 @@ import torch
 
 from ddnb.all import CCFS, CDA, DC, DM, DSA, IDC, MTT, PDD, SQUEEZE, Squeeze, Teacher, TrainingLog, load
 from ddnb.core.basics import seeded
-from ddnb.data.images import DistilledSet
+from ddnb.data.images import DistilledSet, Photos
 from ddnb.methods.ccfs import Selection
 from ddnb.train.evaluate import PROTOCOLS, examples, protocol, teach
 from ddnb.train.nets import make_net
@@ -62,6 +62,16 @@ def test_recovery_from_real_images(teacher, real):
 
 def test_squeeze(real):
     assert steps(Squeeze(NET, SQUEEZE['digits'][1], device='meta').stream(real, {}), 5)
+
+def test_whole_photos(real):
+    "Their boxes are drawn on the host, ahead of the epoch; the squares that hold them are on the device"
+    n = len(real.train)
+    pixels = torch.zeros(n, 1, 24, 24, dtype=torch.uint8)
+    photos = Photos(pixels, torch.tensor([[30, 50]]).repeat(n, 1))
+    photographed = replace(real, train=replace(real.train, photos=photos))
+    recipe = SQUEEZE['digits'][1]
+    assert Examples.of(photographed.train, META, recipe=recipe).photos.pixels.is_meta
+    assert steps(Squeeze(NET, recipe, device='meta').stream(photographed, {}), 5)
 
 @pytest.mark.parametrize('name', list(PROTOCOLS))
 def test_students(real, teacher, small, name):

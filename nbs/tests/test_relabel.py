@@ -1,9 +1,11 @@
 "Stored labels: the set, the seed and the statistics that they belong to"
+from dataclasses import replace
+
 import pytest
 import torch
 
-from ddnb.core.basics import InputError, to_unit
-from ddnb.data.images import DistilledSet
+from ddnb.core.basics import InputError, seeded, to_unit
+from ddnb.data.images import DistilledSet, Photos
 from ddnb.data.load import load
 from ddnb.data.views import close_mosaics
 from ddnb.train.evaluate import Protocol, evaluate, examples, protocol, student, teach
@@ -132,3 +134,22 @@ def test_images_of_another_size_than_the_teacher_s_are_refused(real, teacher, tm
     for data, labels in ((smaller, smaller.train.subset(2)), (real, smaller.train.subset(2))):
         with pytest.raises(InputError, match='12×12'): relabel(labels, data, teacher, 'kd(epochs=1)', tmp_path/'labels')
     assert not (tmp_path/'labels').exists()
+
+
+@pytest.mark.parametrize('width, kind', [(60, torch.int16), (40_000, torch.int32)])
+def test_views_of_whole_photos_are_stored(real, teacher, tmp_path, width, kind):
+    "With the height and width of the photo that each is a box of; the labels are those of the crops"
+    pixels = torch.randint(0, 256, (20, 1, 24, 24), dtype=torch.uint8, generator=seeded('photos'))
+    photos = Photos(pixels, torch.tensor([[50, width]]).repeat(20, 1))
+    small = replace(real.train.subset(2), photos=photos)
+    size = relabel(small, real, teacher, 'rd3(epochs=1)', tmp_path/'labels')
+    assert size == label_bytes(20, 10, 1, photos=True) == 20 * (20 + 22)
+    assert relabel(small, real, teacher, 'kd(epochs=1)', tmp_path/'kd', dry_run=True) == label_bytes(20, 10, 1)
+    stored = StoredLabels(tmp_path/'labels')
+    assert stored._read(0)['views'].dtype == kind
+    data, plan = examples(small, real, 'cpu', stored.recipe), stored.plans(0)
+    assert torch.equal(plan.views, data.plan(stored.recipe, 0, 0).views) and plan.views.shape == (20, 9)
+    x = show(data, plan.batch(0, 0, slice(0, 20)))
+    assert torch.allclose(stored.label(x, 0, 0), teacher.logits(x), atol=.02)
+    assert 0 <= stored.student(small, real, NET).last <= 1
+    with pytest.raises(InputError, match='other images'): stored.student(replace(small, photos=None), real, NET)

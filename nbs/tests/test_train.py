@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ddnb.core.basics import InputError
+from ddnb.core.basics import InputError, seeded
 from ddnb.core.config import registered
+from ddnb.data.images import Photos
 from ddnb.data.load import load
 from ddnb.data.spaces import Pixels
-from ddnb.data.views import apply_holes
+from ddnb.data.views import apply_holes, apply_views
 from ddnb.train.nets import make_net
 from ddnb.train.train import (
     Examples,
@@ -237,3 +238,42 @@ def test_imagenet_s_folders_are_torchvision_s_classes():
     words, ids = ResNet18_Weights.IMAGENET1K_V1.meta['categories'], imagenet_ids()
     assert ids == sorted(set(ids)) and len(ids) == len(words) == 1000
     for wnid, names in Imagenette._WNID_TO_CLASS.items(): assert words[ids.index(wnid)] == names[0]
+
+
+@pytest.fixture(scope='module')
+def photographed():
+    "Forty digits with noise as their whole photos, in shapes of all kinds"
+    few = load('digits').subset(4)
+    pixels = torch.randint(0, 256, (40, 1, 24, 24), dtype=torch.uint8, generator=seeded('photos'))
+    extents = torch.randint(20, 60, (40, 2), generator=seeded('extents'))
+    return replace(few, train=replace(few.train, photos=Photos(pixels, extents)))
+
+
+def test_each_view_is_one_of_its_own_photo(photographed):
+    data = Examples.of(photographed.train, 'cpu', recipe=Recipe(crop='resized'))
+    plan = data.plan(Recipe(crop='resized', batch=16), 0, 0)
+    assert torch.equal(plan.views[:, 7:], photographed.train.photos.extents[plan.order])
+    batch = plan.batch(0, 1, slice(16, 32))
+    i = int(batch.indices[3])
+    one = apply_views(data.photos.pixels[i:i + 1] / 255, batch.views[3:4], 16)
+    assert torch.allclose(show(data, batch)[3:4], one)
+
+
+@pytest.mark.parametrize('recipe', [None, Recipe(), Recipe(crop='pad'), Recipe(crop='none', dsa='one')])
+def test_other_recipes_leave_the_photos_alone(photographed, recipe):
+    data = Examples.of(photographed.train, 'cpu', recipe=recipe)
+    assert data.photos is None
+    assert data.plan(recipe or Recipe(), 0, 0).views.shape == (40, 7)
+
+
+def test_a_training_on_photos_goes_on_where_it_was(photographed):
+    recipe = Recipe(epochs=2, batch=16, crop='resized', mix='cutmix', cutout=.3)
+    data = Examples.of(photographed.train, 'cpu', recipe=recipe)
+    def fresh(seed=0): return make_net('convnet2-w4', 10, 1, 16, seed=seed)
+    whole, half, state = fresh(), fresh(), {}
+    for _ in train(whole, data, recipe, {}): pass
+    for event in train(half, data, recipe, state):
+        if event.step == 4: break
+    rest = fresh(5)
+    for _ in train(rest, data, recipe, dict(net=half.state_dict(), opt=state['opt'].state_dict(), step=4)): pass
+    for a, b in zip(whole.state_dict().values(), rest.state_dict().values()): assert torch.equal(a, b)
