@@ -36,6 +36,13 @@ def pytest_xdist_make_scheduler(config, log):
     return LoadFileScheduling(config, log)
 
 
+def pytest_collection_modifyitems(items):
+    "Files that drive a browser or are slow come first, so that no worker is left with one of them at the end"
+    def takes_long(item): return any(item.get_closest_marker(name) for name in ('e2e', 'slow'))
+    first = {item.path for item in items if takes_long(item)}
+    items.sort(key=lambda item: item.path not in first)
+
+
 def pytest_configure(config):
     "Names the markers, and unpacks the real images where they lie beside the checkout"
     config.addinivalue_line('markers', 'e2e: drives a real browser')

@@ -455,13 +455,15 @@ def run_sphinx(project: Project, scratch: Path, out: Path) -> str:
 
 # ---- dead links ------------------------------------------------------------------------------------------------
 
+COLOURS = re.compile(r'</?span(?: class="[\w -]*")?>')  # of highlighted code: most of a page's tags, and no link
+
 class LinkParser(HTMLParser):
     "Collects where a page leads, and what can be led to in it"
     def __init__(self, text: str):  # the page
         super().__init__()
         self.links = []
         self.ids = {''}
-        self.feed(text)
+        self.feed(COLOURS.sub('', text))
 
     def handle_starttag(self, tag, attrs):
         "Called for each `tag` with its `attrs`"

@@ -1,7 +1,7 @@
 "Formulas as plain text, for the search: what a page's index and its excerpts say instead of LaTeX"
-import copy
 import html
 import re
+from contextlib import contextmanager
 
 SYMBOLS = {
     'alpha': 'α', 'beta': 'β', 'gamma': 'γ', 'delta': 'δ', 'Delta': 'Δ', 'epsilon': 'ε', 'varepsilon': 'ε', 'eta': 'η',
@@ -54,13 +54,16 @@ def symbol(match) -> str:  # of a command
     return f' {name} ' if name in WORDS else ''
 
 
-def without_math(doctree):
-    "A copy of a page whose formulas are plain text, for the index"
+@contextmanager
+def plain_formulas(doctree):
+    "The formulas of a page are plain text in a `with` block, for the index"
     from docutils import nodes
-    page = copy.deepcopy(doctree)
-    for kind in (nodes.math, nodes.math_block):
-        for formula in list(page.findall(kind)): formula.children = [nodes.Text(plain_math(formula.astext()))]
-    return page
+    formulas = list(doctree.findall(lambda node: isinstance(node, (nodes.math, nodes.math_block))))
+    children = [formula.children for formula in formulas]
+    for formula in formulas: formula.children = [nodes.Text(plain_math(formula.astext()))]
+    try: yield
+    finally:
+        for formula, own in zip(formulas, children): formula.children = own
 
 
 FORMULA = re.compile(r'<(span|div) class="math notranslate nohighlight"([^>]*)>(.*?)</\1>', re.S)
@@ -87,7 +90,8 @@ def setup(app):
 
     class Builder(StandaloneHTMLBuilder):
         "HTML with a readable search"
-        def index_page(self, pagename, doctree, title): super().index_page(pagename, without_math(doctree), title)
+        def index_page(self, pagename, doctree, title):
+            with plain_formulas(doctree): super().index_page(pagename, doctree, title)
 
     app.add_builder(Builder, override=True)
     app.connect('html-page-context', mark_formulas)

@@ -14,16 +14,22 @@ BUDGETS = {
 
     # train
     'train/01_train': {
-        'squeeze(real, progress=False)': 'squeeze(real, epochs=12, progress=False)',
+        'squeeze(real, progress=False)': "squeeze(real, 'convnet3-w16-batch', epochs=12, progress=False)",
         'teacher.accuracy > .95': 'teacher.accuracy > .8',
     },
+    'train/02_ensemble': {
+        'augmented = Recipe(epochs=4,': 'augmented = Recipe(epochs=2,',
+    },
     'train/03_evaluate': {
-        "protocol('hard').recipe, seed=0": "protocol('hard').replace(epochs=40).recipe, seed=0",
-        'squeeze(real, progress=False)': 'squeeze(real, epochs=2, progress=False)',
+        "'convnet3-w64-batch', protocol('hard').recipe":
+            "'convnet3-w16-batch', protocol('hard').replace(epochs=40).recipe",
+        "'convnet3-w64', recipe, 0": "'convnet2-w16', recipe, 0",
+        'squeeze(real, progress=False)': "squeeze(real, 'convnet3-w16-batch', epochs=2, progress=False)",
         "short = protocol('rd3').replace(epochs=20)": "short = protocol('rd3').replace(epochs=4)",
+        'real, teacher, short, ': "real, teacher, short, 'convnet2-w8', ",
     },
     'train/04_relabel': {
-        'squeeze(real, epochs=15, ': 'squeeze(real, epochs=3, ',
+        'squeeze(real, epochs=15, ': "squeeze(real, 'convnet3-w16-batch', epochs=3, ",
     },
     'train/05_incremental': {
         'steps=300': 'steps=20',
@@ -36,26 +42,35 @@ BUDGETS = {
         'repeats=3)': 'repeats=1)',
     },
     'methods/10_cda': {
-        'squeeze(real, progress=False)': 'squeeze(real, epochs=7, progress=False)',
+        'squeeze(real, progress=False)': "squeeze(real, 'convnet3-w16-batch', epochs=7, progress=False)",
         "method = CDA.preset('digits')": "method = CDA.preset('digits', steps=60)",
         "[protocol('hard'), protocol('rd3').replace(epochs=60)]": "protocol('hard').replace(epochs=4)",
         'assert with_curriculum.mean - without.mean > 3 * max(with_curriculum.std, without.std)':
             "assert [row.name for row in rows] == ['random real', *sets]",
         '(1, 25, 100, 200, 400)': '(1, 25)',
-        'epochs=40)': 'epochs=1)',
+        'squeeze(inner, progress=False, epochs=40)':
+            "squeeze(inner, 'convnet3-w16-batch', progress=False, epochs=1)",
         'steps=400, epochs=100, repeats=2': 'steps=2, epochs=1, repeats=1',
         'candidates = [': 'candidates = [(.1, .03, 0)] or [',
     },
     'methods/12_trajectory': {
-        "base = MTT.preset('digits')": "base = MTT.preset('digits', steps=5)",
+        "'convnet3-w16', 10, 3, 32": "'convnet3-w8', 10, 3, 32",
+        "'convnet2-w16', 10, 1, 16": "'convnet2-w8', 10, 1, 16",
+        "base = MTT.preset('digits')": "base = MTT.preset('digits', net='convnet2-w8', experts=2, steps=5)",
         'epochs=200': 'epochs=5',
+    },
+    'methods/11_matching': {
+        'few = dict(ipc=2, stops=12, real_batch=32)': "few = dict(ipc=2, net='convnet3-w16', stops=12, real_batch=32)",
+        "IDC.preset('digits', ipc=2, net_images=128)":
+            "IDC.preset('digits', ipc=2, net='convnet3-w16', net_images=128)",
+        "base = DM.preset('digits', ipc=2)": "base = DM.preset('digits', ipc=2, net='convnet3-w16')",
     },
 
     # view
     'view/02_plots_pdd': {
         "real = load('digits')": "real = load('digits').subset(20)",
         "base = MTT.preset('digits', steps=40, together=4)":
-            "base = MTT.preset('digits', steps=4, together=4, expert_batch=16, experts=2)",
+            "base = MTT.preset('digits', net='convnet2-w8', steps=4, together=4, expert_batch=16, experts=2)",
         'transition_epochs=60)': 'transition_epochs=5)',
         'epochs, repeats = 60, 3': 'epochs, repeats = 1, 2',
         "'convnet2-w8', epochs=20": "'convnet2-w8', epochs=8",
@@ -89,7 +104,7 @@ BUDGETS = {
     },
     'guide/tutorial_pdd': {
         "load('digits')": "load('digits').subset(20)",
-        '    steps=40, ': '    steps=6, ',
+        '    steps=40, ': "    net='convnet2-w8', experts=2, steps=6, ",
         'transition_epochs=60': 'transition_epochs=5',
         'steps=200': 'steps=20',
         'epochs = 60': 'epochs = 2',
@@ -115,7 +130,7 @@ BUDGETS = {
         'epochs=30': 'epochs=2',
         'warmup=2': 'warmup=0',
         "precision='bf16'": "precision='float32'",  # bf16 is slow on processors without its instructions
-        'convnet-w64x128x256-batch': 'convnet-w16x32x64-batch',
+        'convnet-w64x128x256-batch': 'convnet-w8x16x32-batch',
         'steps=500': 'steps=8',
         "protocol('hard', real).replace(": "protocol('hard', real).replace(epochs=4, ",
         'epochs=100': 'epochs=2',
@@ -125,7 +140,7 @@ BUDGETS = {
     'results/pdd_cifar10': {
         'subset(200)': 'subset(10)',
         'range(2000)': 'range(100)',
-        'steps=60': 'steps=1',
+        "net='convnet3-w16', steps=60": "net='convnet2-w8', steps=1",
         'transition_epochs=200': 'transition_epochs=4',
         "Path('../../data/runs/pdd-cifar10')": RUNS,
         'epochs = 100': 'epochs = 1',
@@ -136,6 +151,8 @@ BUDGETS = {
         "load('cifar10').first(10_000)":
             "replace(load('cifar10').first(600), test=load('cifar10').test.take(torch.arange(200)))",
         'epochs=25': 'epochs=1',
+        'convnet-w48x96x144-batch': 'convnet-w8x16x32-batch',
+        'convnet-w64x128x256-batch': 'convnet-w8x16x32-batch',
         'warmup=2': 'warmup=0',
         'replace(recipe, epochs=30)': 'replace(recipe, epochs=1)',
         'epochs=20': 'epochs=2',

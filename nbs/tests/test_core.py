@@ -224,7 +224,7 @@ def test_one_writer_a_folder(tmp_path):
     assert Count(steps=200).start(folder=tmp_path).state == 'done' # the same run again: its result at once
 
 def test_two_threads_get_one_folder_once(tmp_path):
-    for i in range(20):
+    for i in range(8):
         outcomes, together = [], threading.Barrier(2)
         def begin(i=i, outcomes=outcomes, together=together):
             together.wait()

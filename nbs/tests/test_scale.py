@@ -18,8 +18,10 @@ def teacher(): return squeeze(load('digits'), 'convnet2-w8-batch', epochs=1, pro
 
 
 def one_worker():
-    "A pool of one process that begins as a new Python"
-    return ProcessPoolExecutor(1, get_context('spawn'))
+    "A pool of one process, forked off one that has PyTorch loaded and nothing else of ours"
+    context = get_context('forkserver')
+    context.set_forkserver_preload(['torch', 'torchvision', 'safetensors.torch'])
+    return ProcessPoolExecutor(1, context)
 
 
 def test_orders_are_small(teacher, tmp_path):
