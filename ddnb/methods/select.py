@@ -342,7 +342,7 @@ def pick_glister(last,                # [h, 1], logits and labels of all images,
     taken = []
     while free.any():
         goal = _errors(logits, labels).T @ theirs / len(theirs) # the gradient of the validation loss, (K, d + 1)
-        gain = ((delta @ goal) * x).sum(1)
+        gain = (delta * (x @ goal.T)).sum(1)
         before = len(taken)
         while len(taken) < before + every and free.any():
             i = int(gain.masked_fill(~free, -torch.inf).argmax())
