@@ -389,7 +389,7 @@ def demo(out='demo',             # folder for report.html, scores.json and the a
     clock = Clock()
     _prepare(out)
     real = load('digits', seed=seed)
-    teacher = squeeze(real, epochs=2 if quick else None, seed=seed, device=device)
+    teacher = squeeze(real, epochs=2 if quick else 25, seed=seed, device=device)
     teacher.save(out/'teacher')
     clock.lap('teacher')
     runs = run_all(real, teacher, out/'runs', methods(quick, seed=seed, device=device), clock)
