@@ -29,7 +29,7 @@ from pathlib import Path
 
 import ddnb
 from .demo import demo  # and with it all methods, which register themselves
-from ..core.basics import InputError, check, here
+from ..core.basics import InputError, check, here, pick_device
 from ddnb.core.config import (
     check_brackets,
     check_names,
@@ -49,7 +49,7 @@ from ..data.spaces import make_space
 from ..methods.difficulty import TrainingLog
 from ..methods.trajectory import TrainExperts, read_buffers, settings_of
 from ..train.doctor import diagnose, quick_teacher
-from ..train.evaluate import beside_hard, evaluate, protocol
+from ..train.evaluate import beside_hard, evaluate, processes, protocol
 from ..train.judge import Judge
 from ..train.train import squeeze
 
@@ -458,8 +458,9 @@ def _evaluate(args):
     protocols = [protocol(name, real) for name in args.protocol]
     if args.epochs is not None: protocols = [p.replace(epochs=args.epochs) for p in protocols]
     if args.hard: protocols = beside_hard(protocols, real)
-    rows = evaluate(sets, real, teacher, protocols, args.nets, args.repeats, not args.no_control, args.seed,
-                    hard=False, device=args.device, progress=True)
+    with processes(args.workers) as pool:
+        rows = evaluate(sets, real, teacher, protocols, args.nets, args.repeats, not args.no_control, args.seed,
+                        hard=False, device=args.device, progress=True, pool=pool)
     print(rows, flush=True)  # first: they took long to make
     if args.json: rows.save(args.json)
 
@@ -482,13 +483,16 @@ def add_evaluate_command(commands):  # what argparse made for sub-commands
                         help="students [the teacher's network, else the one the set was made with]")
     parser.add_argument('--repeats', type=int, default=3, help='students a row [3]')
     parser.add_argument('--no-control', action='store_true', help='leave the random real images out')
+    parser.add_argument('--workers', type=int, default=1,
+                        help='processes that train students at once, one core each [1]')
     parser.add_argument('--json', help='write the rows here')
     add_common(parser)
 
 # %% ../../nbs/app/01_cli.ipynb #26749481
 def _demo(args):
     check_folder(args.out, '--out')
-    demo(args.out, args.seed, args.repeats, args.device, args.quick)
+    workers = 1 if args.quick or pick_device(args.device).type != 'cpu' else min(4, os.cpu_count() or 1)
+    demo(args.out, args.seed, args.repeats, args.device, args.quick, workers)
 
 def _export(args):
     check_folder(args.out, 'folder')

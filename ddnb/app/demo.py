@@ -25,7 +25,7 @@ from ..methods.ccfs import CCFS
 from ..methods.cda import CDA
 from ..methods.matching import DM, IDC
 from ..methods.pdd import PDD
-from ..train.evaluate import Row, Scores, control_of, difference, evaluate, protocol
+from ..train.evaluate import Row, Scores, control_of, difference, evaluate, processes, protocol
 from ..train.train import squeeze
 from ..view.export import encode
 from ..view.page import script, style
@@ -113,7 +113,7 @@ STUDENT = 'convnet3-w16'  # what is trained on all of them; a smaller network th
 def methods(quick: bool,        # a few steps of each only
             **common) -> dict:  # seed and device
     "What is run, by its key in `NAMES`"
-    one, ten = dict(steps=4), dict(steps=200)
+    one, ten = dict(steps=3), dict(steps=200)
     stages = dict(stages=5, ipc=2, pool=5, transition_epochs=40)
     cda, steps, epochs = {}, 40, 40
     if quick:
@@ -382,19 +382,21 @@ def demo(out='demo',             # folder for report.html, scores.json and the a
          seed: int = 0,
          repeats: int = 3,            # students of each set and of each control
          device: str = 'auto',
-         quick: bool = False) -> dict:  # a few steps of everything, to see that it runs
+         quick: bool = False,         # a few steps of everything, to see that it runs
+         workers: int = 1) -> dict:   # processes that train students at once, see `processes`
     """Run CDA, PDD and CCFS, and IDC and DM that they build on, on digits; judge all beside random real images.
     Returns the paths of report and scores."""
     out = Path(out)
     clock = Clock()
     _prepare(out)
     real = load('digits', seed=seed)
-    teacher = squeeze(real, epochs=2 if quick else 25, seed=seed, device=device)
+    teacher = squeeze(real, epochs=2 if quick else None, seed=seed, device=device)
     teacher.save(out/'teacher')
     clock.lap('teacher')
     runs = run_all(real, teacher, out/'runs', methods(quick, seed=seed, device=device), clock)
     sets = {key: run.result() for key, run in runs.items()}
-    rows = judge(real, sets, quick, repeats=repeats, seed=seed, device=device, progress=True)
+    with processes(workers) as pool:
+        rows = judge(real, sets, quick, repeats=repeats, seed=seed, device=device, progress=True, pool=pool)
     clock.lap('students')
     rows.save(out/'scores.json')
     _save_sets(sets, rows, out/'sets')

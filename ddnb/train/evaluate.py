@@ -6,17 +6,21 @@
 __all__ = ['ORDERS', 'LAST_FIFTH', 'PROTOCOLS', 'CONTROL', 'batch_for', 'Protocol', 'protocol', 'random_real', 'curriculum',
            'examples', 'number_of_examples', 'teach', 'StudentResult', 'epochs_looked_at', 'student', 'Fields', 'Row',
            'Scores', 'control_of', 'difference', 'make_row', 'looks_text', 'spread', 'row_name', 'gap_text',
-           'best_text', 'scores_text', 'scores_html', 'beside_hard', 'with_stats', 'check_set', 'whole', 'evaluate',
-           'hlr', 'ior', 'label_robust_score']
+           'best_text', 'scores_text', 'scores_html', 'beside_hard', 'with_stats', 'check_set', 'whole', 'processes',
+           'evaluate', 'hlr', 'ior', 'label_robust_score']
 
 # %% ../../nbs/train/03_evaluate.ipynb #a409cdbe
 import itertools
 import math
+import pickle
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import partial
+from multiprocessing import get_context
 
 import torch
 import torch.nn.functional as F
@@ -626,6 +630,20 @@ class _Job:
     sets: list                                     # one for each repeat
     control_of: list = field(default_factory=list) # names of sets
 
+    def lessons(self, real: RealData, teacher: Teacher | None, seed: int, device) -> list:
+        "A `_Lesson` for each repeat"
+        recipe, rates = self.protocol.for_set(self.sets[0], self.net)
+        return [_Lesson(small, real, teacher, self.net, self.protocol, recipe, rates, seed + r, device)
+                for r, small in enumerate(self.sets)]
+
+    def row(self, real: RealData, results: list, seconds: float) -> Row: # a `StudentResult` for each repeat
+        "The row that its students make"
+        first = self.sets[0]
+        recipe, rates = self.protocol.for_set(first, self.net)
+        return make_row(self.protocol, self.net, results, recipe, name=self.name, ipc=len(first) / len(real.classes),
+                        seconds=round(seconds, 2), rates=list(rates), control_of=self.control_of,
+                        whole=whole(first, real), chance=1 / len(real.classes))
+
 def _controls(p: Protocol, net: str, sets: dict, real: RealData, seed, repeats: int) -> list:
     "Jobs for random real images, one for each budget"
     budgets = {}
@@ -654,23 +672,88 @@ def _jobs(protocols: list, nets: list, sets: dict, real: RealData, seed, repeats
     return jobs
 
 # %% ../../nbs/train/03_evaluate.ipynb #bb946f51
-def _run_job(job: _Job, real: RealData, teacher: Teacher | None, seed: int, device, bar,
-             watch: Callable) -> Row: # called with the share of the job that is done, in [0, 1]
-    "Train the students of a job, one for each repeat"
-    began = time.monotonic()
-    recipe, rates = job.protocol.for_set(job.sets[0], job.net)
-    label = teach(teacher, recipe, job.protocol.stats) if recipe.labels == 'teacher' else None
-    results = []
-    for r, s in enumerate(job.sets):
-        def look(share: float, r=r): watch((r + share) / len(job.sets))
-        results.append(student(s, real, job.net, recipe, seed + r, label, device=device,
-                               looks=job.protocol.looks,
-                               order=job.protocol.order, rates=rates, watch=look))
-        bar.update()
-    first = job.sets[0]
-    return make_row(job.protocol, job.net, results, recipe, name=job.name, ipc=len(first) / len(real.classes),
-                    seconds=round(time.monotonic() - began, 2), rates=list(rates), control_of=job.control_of,
-                    whole=whole(first, real), chance=1 / len(real.classes))
+@dataclass
+class _Lesson:
+    "One student to be trained: all that is needed for it, here or in another process"
+    small: object            # a DistilledSet or ImageSet
+    real: RealData
+    teacher: Teacher | None  # on the device of the student
+    net: str                 # the student
+    protocol: Protocol
+    recipe: Recipe           # the protocol's, for this set
+    rates: tuple             # learning rates by stage, or none
+    seed: int                # of this student
+    device: object
+
+    def give(self, watch=None) -> tuple[StudentResult, float]: # watch: called with the share that is done, in [0, 1]
+        "Train the student. Returns what it reached, and the seconds that took."
+        began = time.monotonic()
+        asks_teacher = self.recipe.labels == 'teacher'
+        label = teach(self.teacher, self.recipe, self.protocol.stats) if asks_teacher else None
+        reached = student(self.small, self.real, self.net, self.recipe, self.seed, label, device=self.device,
+                          looks=self.protocol.looks, order=self.protocol.order, rates=self.rates, watch=watch)
+        return reached, time.monotonic() - began
+
+    def packed(self) -> bytes:
+        """The lesson for a process of ours on this or another machine, without the training images that it does not
+        need. `InputError` for what can't be sent."""
+        real = self.real
+        if self.recipe.space != 'zca': real = replace(real, train=real.train.take(torch.tensor([0])))
+        teacher = self.teacher if self.recipe.labels == 'teacher' else None
+        try: return pickle.dumps(replace(self, real=real, teacher=teacher))
+        except (pickle.PicklingError, AttributeError, TypeError) as e:
+            raise InputError(f'a student can not be sent to another process ({e})', _IN_A_MODULE) from None
+
+_IN_A_MODULE = 'leave pool out, or put classes of your own into a module that other processes can import'
+
+def _one_by_one(jobs: list, lessons: list, bar, watch: Callable) -> list:
+    "What `_Lesson.give` returned for every lesson of every job, one after the other"
+    done = []
+    for i, (job, mine) in enumerate(zip(jobs, lessons)):
+        done.append([])
+        for r, lesson in enumerate(mine):
+            def look(share: float, i=i, r=r, job=job): watch((i + (r + share) / len(job.sets)) / len(jobs), job.name)
+            done[i].append(lesson.give(look))
+            bar.update()
+    return done
+
+# %% ../../nbs/train/03_evaluate.ipynb #bb946f53
+def _give_apart(lesson: bytes, threads: int) -> tuple: # what `packed` gave; threads of PyTorch
+    "What `_Lesson.give` returns, in a worker"
+    torch.set_num_threads(threads)
+    try: lesson = pickle.loads(lesson) # our own bytes, which came from the process that asked for this
+    except (AttributeError, ImportError) as e:
+        raise InputError(f'a student can not be trained in another process ({e})', _IN_A_MODULE) from None
+    return lesson.give()
+
+def _in_pool(jobs: list, lessons: list, pool, bar, watch: Callable) -> list:
+    "What `_Lesson.give` returned for every lesson of every job, carried by an executor"
+    threads = torch.get_num_threads()
+    futures = [[pool.submit(_give_apart, lesson.packed(), threads) for lesson in mine] for mine in lessons]
+    names = {future: job.name for job, mine in zip(jobs, futures) for future in mine}
+    try:
+        for n, future in enumerate(as_completed(names), 1):
+            future.result()
+            bar.update()
+            watch(n / len(names), names[future])
+    except BaseException: # a student that failed, or somebody who ends it
+        for future in names: future.cancel()
+        raise
+    return [[future.result() for future in mine] for mine in futures]
+
+@contextmanager
+def processes(n: int): # how many; 1 for none
+    """A pool of `n` processes in a `with` block, each a new Python that computes with one thread, as this one does in
+    the block; None for one. In a script, call it below `if __name__ == '__main__':`, as the new ones read that file."""
+    if n <= 1:
+        yield None
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ProcessPoolExecutor(n, get_context('spawn')) as pool: # a fork after PyTorch has worked may hang
+            yield pool
+    finally: torch.set_num_threads(threads)
 
 # %% ../../nbs/train/03_evaluate.ipynb #c769366b
 def evaluate(small,                    # a DistilledSet or ImageSet, or a dict of name → set to compare
@@ -685,13 +768,14 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
              stats: str | None = None, # BatchNorm of the teacher: 'running' or 'batch'; None: the protocol's own
              device: str = 'auto',     # 'auto', 'cpu' or 'cuda'
              progress: bool = False,   # show a progress bar
-             watch=None                # called after each step of a student, see below
+             watch=None,               # called after each step of a student, see below
+             pool=None                 # any `concurrent.futures.Executor` that trains them; None: one by one, here
              ) -> Scores:
     """Accuracy of students trained on small sets, under named protocols, beside random real images.
 
     Mean ± standard deviation over repeats, after the last epoch. `real.train` among the sets shows what all reach.
-    `watch(share, name)` is called with the share of the work that is done, in [0, 1], and the name of the set at work;
-    what it raises ends the evaluation."""
+    `watch(share, name)` is called with the share of the work that is done, in [0, 1], and the name of the set at work
+    (with a `pool`, after each student); what it raises ends the evaluation."""
     device = pick_device(device)
     _check_kinds(small, real, teacher)
     protocols = _protocols(protocol, real, hard, stats)
@@ -705,11 +789,14 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
 
     jobs = _jobs(protocols, nets, sets, real, seed, repeats, control)
     if teacher is not None: teacher = teacher.to(device)
+    lessons = [job.lessons(real, teacher, seed, device) for job in jobs]
+    def look(share: float, name: str): # of all students; of the set
+        if watch: watch(share, name)
     with tqdm(total=len(jobs) * repeats, disable=not progress, desc='students') as bar:
-        def look(i: int, share: float): # of job i
-            if watch: watch((i + share) / len(jobs), jobs[i].name)
-        return Scores([_run_job(job, real, teacher, seed, device, bar, partial(look, i))
-                       for i, job in enumerate(jobs)])
+        if pool is None: done = _one_by_one(jobs, lessons, bar, look)
+        else: done = _in_pool(jobs, lessons, pool, bar, look)
+    return Scores([job.row(real, [reached for reached, _ in mine], sum(seconds for _, seconds in mine))
+                   for job, mine in zip(jobs, done)])
 
 # %% ../../nbs/train/03_evaluate.ipynb #ff562b11
 def hlr(real_hard: float, set_hard: float) -> float: # accuracies of the whole data and of the set, with hard labels

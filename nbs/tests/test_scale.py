@@ -1,16 +1,18 @@
-"Shards of a recovery in other processes: one is killed, an error travels, the set at the end is the undivided one"
+"Shards of a recovery, and students, in other processes: one is killed, an error travels, results stay the same"
 import os
 import pickle
 import signal
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import fields
 from multiprocessing import get_context
 
 import pytest
 
-from ddnb.all import CDA, InputError, load, squeeze
+from ddnb.all import CDA, InputError, evaluate, load, squeeze
 from ddnb.methods.shards import gather, orders, run_shards, shards
+from ddnb.train.evaluate import StudentResult
 
 
 @pytest.fixture(scope='module')
@@ -66,3 +68,35 @@ def test_a_killed_worker_loses_nothing(teacher, tmp_path):
     with one_worker() as pool: run_shards(orders(folder), pool)
     assert gather(folder).identity == method.make(teacher).identity
     assert (finished/'status.json').read_bytes() == status, 'a finished shard is left alone'
+
+
+def test_students_are_the_same_in_another_process():
+    real = load('digits').subset(5)
+    options = dict(protocol='hard(epochs=2)', nets='convnet2-w4', repeats=2)
+    with one_worker() as pool: apart = evaluate(real.train.subset(2), real, pool=pool, **options)
+    here = evaluate(real.train.subset(2), real, **options)
+    assert [row.accuracies for row in apart] == [row.accuracies for row in here]
+    assert [row.name for row in apart] == [row.name for row in here]
+
+
+def test_a_student_that_can_not_be_sent_is_told_of(tmp_path):
+    real = load('digits').subset(5)
+    class Mine(type(real.train)): "Of no module that another process could import"
+    odd = Mine(**{f.name: getattr(real.train, f.name) for f in fields(real.train) if f.init})
+    with ThreadPoolExecutor(1) as pool, pytest.raises(InputError, match='can not be sent'):
+        evaluate(odd, real, protocol='hard(epochs=2)', nets='convnet2-w4', repeats=1, control=False, pool=pool)
+
+
+def test_who_watches_ends_what_other_workers_do(monkeypatch):
+    trained = []
+    def student(*args, **more):
+        trained.append(args)
+        time.sleep(.02)
+        return StudentResult(0., 0., {}, [0.])
+    monkeypatch.setattr('ddnb.train.evaluate.student', student)
+    def enough(share, name): raise KeyboardInterrupt
+    real = load('digits').subset(5)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(KeyboardInterrupt):
+        evaluate(real.train.subset(2), real, protocol='hard(epochs=2)', nets='convnet2-w4', repeats=30, pool=pool,
+                 watch=enough)
+    assert 1 <= len(trained) < 60
