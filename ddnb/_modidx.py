@@ -1160,7 +1160,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'ddnb.train.evaluate._Job.row': ('train/evaluate.html#_job.row', 'ddnb/train/evaluate.py'),
                                      'ddnb.train.evaluate._Lesson': ('train/evaluate.html#_lesson', 'ddnb/train/evaluate.py'),
                                      'ddnb.train.evaluate._Lesson.give': ('train/evaluate.html#_lesson.give', 'ddnb/train/evaluate.py'),
-                                     'ddnb.train.evaluate._Lesson.packed': ('train/evaluate.html#_lesson.packed', 'ddnb/train/evaluate.py'),
+                                     'ddnb.train.evaluate._Lesson.light': ('train/evaluate.html#_lesson.light', 'ddnb/train/evaluate.py'),
                                      'ddnb.train.evaluate._as_published': ('train/evaluate.html#_as_published', 'ddnb/train/evaluate.py'),
                                      'ddnb.train.evaluate._budget': ('train/evaluate.html#_budget', 'ddnb/train/evaluate.py'),
                                      'ddnb.train.evaluate._by_labels': ('train/evaluate.html#_by_labels', 'ddnb/train/evaluate.py'),

@@ -12,11 +12,10 @@ __all__ = ['ORDERS', 'LAST_FIFTH', 'PROTOCOLS', 'CONTROL', 'batch_for', 'Protoco
 # %% ../../nbs/train/03_evaluate.ipynb #a409cdbe
 import itertools
 import math
-import pickle
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import partial
@@ -25,7 +24,7 @@ from multiprocessing import get_context
 import torch
 import torch.nn.functional as F
 from jinja2 import Environment
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ..core.basics import InputError, check, pick_device, read_json, seeded, to_unit, write_json
@@ -694,17 +693,16 @@ class _Lesson:
                           looks=self.protocol.looks, order=self.protocol.order, rates=self.rates, watch=watch)
         return reached, time.monotonic() - began
 
-    def packed(self) -> bytes:
-        """The lesson for a process of ours on this or another machine, without the training images that it does not
-        need. `InputError` for what can't be sent."""
+    def light(self) -> '_Lesson':
+        """The lesson for another process, without the training images that a student does not need. `InputError` for a
+        network that no other process can make."""
         real = self.real
         if self.recipe.space != 'zca': real = replace(real, train=real.train.take(torch.tensor([0])))
         teacher = self.teacher if self.recipe.labels == 'teacher' else None
-        try: return pickle.dumps(replace(self, real=real, teacher=teacher))
-        except (pickle.PicklingError, AttributeError, TypeError) as e:
-            raise InputError(f'a student can not be sent to another process ({e})', _IN_A_MODULE) from None
-
-_IN_A_MODULE = 'leave pool out, or put classes of your own into a module that other processes can import'
+        kind = type(teacher.net) if teacher else nn.Module
+        check(kind.__module__ != '__main__', f'no other process knows the class {kind.__name__} of the teacher',
+              'put it into a module that can be imported, or leave pool out')
+        return replace(self, real=real, teacher=teacher)
 
 def _one_by_one(jobs: list, lessons: list, bar, watch: Callable) -> list:
     "What `_Lesson.give` returned for every lesson of every job, one after the other"
@@ -718,24 +716,24 @@ def _one_by_one(jobs: list, lessons: list, bar, watch: Callable) -> list:
     return done
 
 # %% ../../nbs/train/03_evaluate.ipynb #bb946f53
-def _give_apart(lesson: bytes, threads: int) -> tuple: # what `packed` gave; threads of PyTorch
+def _give_apart(lesson: _Lesson, threads: int) -> tuple: # what `light` gave; threads of PyTorch
     "What `_Lesson.give` returns, in a worker"
     torch.set_num_threads(threads)
-    try: lesson = pickle.loads(lesson) # our own bytes, which came from the process that asked for this
-    except (AttributeError, ImportError) as e:
-        raise InputError(f'a student can not be trained in another process ({e})', _IN_A_MODULE) from None
     return lesson.give()
 
 def _in_pool(jobs: list, lessons: list, pool, bar, watch: Callable) -> list:
     "What `_Lesson.give` returned for every lesson of every job, carried by an executor"
     threads = torch.get_num_threads()
-    futures = [[pool.submit(_give_apart, lesson.packed(), threads) for lesson in mine] for mine in lessons]
+    futures = [[pool.submit(_give_apart, lesson.light(), threads) for lesson in mine] for mine in lessons]
     names = {future: job.name for job, mine in zip(jobs, futures) for future in mine}
     try:
         for n, future in enumerate(as_completed(names), 1):
             future.result()
             bar.update()
             watch(n / len(names), names[future])
+    except BrokenExecutor as e:
+        raise InputError(f'a process that trained students has died ({e})',
+                         'give it more memory, or fewer processes at once; without pool the cause shows') from None
     except BaseException: # a student that failed, or somebody who ends it
         for future in names: future.cancel()
         raise

@@ -197,9 +197,7 @@ def make_net(name: str,         # 'convnet3-w64-batch', 'resnet10-w16', 'resnet1
     Raises `InputError` for an unknown name."""
     with _global_generator, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        net = _build(name, classes, channels, size)
-    has_batch_norm = any(isinstance(m, nn.BatchNorm2d) for m in net.modules())
-    return net.to(memory_format=torch.channels_last) if has_batch_norm else net
+        return _build(name, classes, channels, size)
 
 # %% ../../nbs/train/00_nets.ipynb #e82bd89a
 def check_net(name: str,     # a network's name

@@ -1,11 +1,12 @@
 "Shards of a recovery, and students, in other processes: one is killed, an error travels, results stay the same"
+import copy
 import os
 import pickle
 import signal
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import replace
 from multiprocessing import get_context
 
 import pytest
@@ -79,12 +80,25 @@ def test_students_are_the_same_in_another_process():
     assert [row.name for row in apart] == [row.name for row in here]
 
 
-def test_a_student_that_can_not_be_sent_is_told_of(tmp_path):
+def test_a_teacher_that_no_other_process_can_make_is_refused(teacher):
+    class Mine(type(teacher.net)): "Of a notebook"
+    Mine.__module__ = '__main__'
+    net = copy.deepcopy(teacher.net)
+    net.__class__ = Mine
     real = load('digits').subset(5)
-    class Mine(type(real.train)): "Of no module that another process could import"
-    odd = Mine(**{f.name: getattr(real.train, f.name) for f in fields(real.train) if f.init})
-    with ThreadPoolExecutor(1) as pool, pytest.raises(InputError, match='can not be sent'):
-        evaluate(odd, real, protocol='hard(epochs=2)', nets='convnet2-w4', repeats=1, control=False, pool=pool)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(InputError, match='no other process knows the class Mine'):
+        evaluate(real.train.subset(2), real, replace(teacher, net=net), 'kd(epochs=2)', repeats=1, pool=pool,
+                 nets='convnet2-w4')
+
+
+def test_a_dead_process_is_told_in_plain_words():
+    real = load('digits').subset(5)
+    with one_worker() as pool:
+        def kill():
+            for pid in list(pool._processes): os.kill(pid, signal.SIGKILL)
+        threading.Timer(2, kill).start()
+        with pytest.raises(InputError, match='a process that trained students has died'):
+            evaluate(real.train.subset(2), real, protocol='hard(epochs=2000)', nets='convnet2-w4', pool=pool)
 
 
 def test_who_watches_ends_what_other_workers_do(monkeypatch):
