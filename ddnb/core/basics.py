@@ -4,20 +4,23 @@
 
 # %% auto #0
 __all__ = ['InputError', 'check', 'patch', 'scratch_path', 'is_scratch', 'atomic', 'write_text', 'write_json', 'read_json',
-           'here', 'data_home', 'save_tensors', 'load_tensors', 'pick_device', 'seeded', 'to_unit', 'to_bytes',
-           'channel', 'normalise', 'denormalise', 'tiles', 'untile', 'sheet', 'png_bytes', 'png_uri', 'read_image',
-           'stack_images', 'image_extent', 'stack_photos', 'safe_name', 'in_markdown']
+           'here', 'data_home', 'save_tensors', 'load_tensors', 'pick_device', 'kept_memory', 'seeded', 'to_unit',
+           'to_bytes', 'channel', 'normalise', 'denormalise', 'tiles', 'untile', 'sheet', 'png_bytes', 'png_uri',
+           'read_image', 'stack_images', 'image_extent', 'stack_photos', 'safe_name', 'in_markdown']
 
 # %% ../../nbs/core/00_basics.ipynb #881aabae
+import ctypes
 import hashlib
 import io
 import json
 import os
+import platform
 import re
 import threading
 import warnings
 from base64 import b64encode
 from contextlib import contextmanager
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -138,6 +141,39 @@ def pick_device(name: str = 'auto' # 'auto', 'cpu', 'cuda', 'cuda:1', 'mps', or 
     choices = [k for k, there in present.items() if there and k != 'meta']
     check(ok, f'device {name!r} was asked for and is not here', f"use device='auto' or one of {choices}")
     return torch.device(name)
+
+# %% ../../nbs/core/00_basics.ipynb #54418280
+_MMAP_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -4, -3, -1 # what glibc's `mallopt` sets, by number
+_keepers = 0 # open blocks of `kept_memory`
+_keeper_lock = threading.Lock()
+
+@contextmanager
+def kept_memory():
+    """While a block is open, memory that is freed stays with the process, for the next tensor of its size; behind the
+    last open block it goes back to the system. Under other C libraries than glibc nothing happens."""
+    _keep_memory(1)
+    try: yield
+    finally: _keep_memory(-1)
+
+@cache
+def _glibc():
+    "The C library, or None where it is another"
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == 'glibc' else None
+
+def _keep_memory(change: int): # of the number of open blocks
+    global _keepers
+    libc = _glibc()
+    if libc is None: return
+    with _keeper_lock:
+        _keepers += change
+        if change == 1 and _keepers == 1:
+            libc.mallopt(_MMAP_MAX, 0)
+            libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+        if _keepers == 0: # as glibc has it once large blocks have been seen
+            libc.mallopt(_MMAP_MAX, 65_536)
+            libc.mallopt(_MMAP_THRESHOLD, 2**25)
+            libc.mallopt(_TRIM_THRESHOLD, 2**26)
+            libc.malloc_trim(0)
 
 # %% ../../nbs/core/00_basics.ipynb #238c07e7
 def seeded(*what) -> torch.Generator: # the seed and the names of what the numbers are for

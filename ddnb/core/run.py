@@ -38,6 +38,7 @@ from ddnb.core.basics import (
     escape,
     here,
     is_scratch,
+    kept_memory,
     load_tensors,
     patch,
     read_json,
@@ -448,22 +449,10 @@ def _piece(self: Run, name: str) -> Path:
 # %% ../../nbs/core/02_run.ipynb #7702cf76
 @patch
 def _loop(self: Run, stream):
-    "The thread: pull, record, checkpoint, obey"
-    first = True
+    "The thread: what it does, and how it ends"
     try:
         self._write_status()
-        while True:
-            try: event = next(stream)
-            except StopIteration as end: return self._finish(end.value)
-            check_event(event)
-            if first: self._check_first(event)
-            first = False
-            more = self._watch(event, self.memory) if self._watch else {}
-            event.scalars = {**event.scalars, **more}
-            self._record(event, must=event.part or event.step == event.total or bool(more))
-            if self.state == 'pausing': self._rest(event)
-            if self.state == 'stopping': return self._leave(event, stream)
-            if event.part or time.monotonic() - self._saved > self.checkpoint_every: self._checkpoint(event)
+        with kept_memory(): self._pull(stream)
     except BaseException as e:
         self._fail(e)
     finally:
@@ -471,6 +460,23 @@ def _loop(self: Run, stream):
         finally:
             self._ended.set()
             with self._changed: self._changed.notify_all()
+
+@patch
+def _pull(self: Run, stream):
+    "Pull, record, checkpoint, obey"
+    first = True
+    while True:
+        try: event = next(stream)
+        except StopIteration as end: return self._finish(end.value)
+        check_event(event)
+        if first: self._check_first(event)
+        first = False
+        more = self._watch(event, self.memory) if self._watch else {}
+        event.scalars = {**event.scalars, **more}
+        self._record(event, must=event.part or event.step == event.total or bool(more))
+        if self.state == 'pausing': self._rest(event)
+        if self.state == 'stopping': return self._leave(event, stream)
+        if event.part or time.monotonic() - self._saved > self.checkpoint_every: self._checkpoint(event)
 
 @patch
 def _check_first(self: Run, event):
@@ -913,7 +919,7 @@ def make(self: Method, *inputs,         # inputs by place or by name
     given = self._checked(inputs, named)
     stream = self.stream(*given.values(), {}, **options)
     seen = 0.
-    with tqdm(disable=not progress, desc=type(self).__name__) as bar:
+    with kept_memory(), tqdm(disable=not progress, desc=type(self).__name__) as bar:
         while True:
             try: event = next(stream)
             except StopIteration as end: return end.value

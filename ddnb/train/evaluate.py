@@ -27,7 +27,7 @@ from jinja2 import Environment
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from ..core.basics import InputError, check, pick_device, read_json, seeded, to_unit, write_json
+from ..core.basics import InputError, check, kept_memory, pick_device, read_json, seeded, to_unit, write_json
 from ..core.config import check_names, expects, known, read_call, register, registered
 from ..data.images import DistilledSet, ImageSet, Training, check_classes
 from ..data.load import RealData
@@ -719,7 +719,7 @@ def _one_by_one(jobs: list, lessons: list, bar, watch: Callable) -> list:
 def _give_apart(lesson: _Lesson, threads: int) -> tuple: # what `light` gave; threads of PyTorch
     "What `_Lesson.give` returns, in a worker"
     torch.set_num_threads(threads)
-    return lesson.give()
+    with kept_memory(): return lesson.give()
 
 def _in_pool(jobs: list, lessons: list, pool, bar, watch: Callable) -> list:
     "What `_Lesson.give` returned for every lesson of every job, carried by an executor"
@@ -790,7 +790,7 @@ def evaluate(small,                    # a DistilledSet or ImageSet, or a dict o
     lessons = [job.lessons(real, teacher, seed, device) for job in jobs]
     def look(share: float, name: str): # of all students; of the set
         if watch: watch(share, name)
-    with tqdm(total=len(jobs) * repeats, disable=not progress, desc='students') as bar:
+    with kept_memory(), tqdm(total=len(jobs) * repeats, disable=not progress, desc='students') as bar:
         if pool is None: done = _one_by_one(jobs, lessons, bar, look)
         else: done = _in_pool(jobs, lessons, pool, bar, look)
     return Scores([job.row(real, [reached for reached, _ in mine], sum(seconds for _, seconds in mine))
