@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..core.basics import check, patch, pick_device, seeded, to_bytes, to_unit
 from ..core.config import known, to_config
 from ..core.run import Event, Method, versions
+from ..core.speed import settled
 from ..data.images import DistilledSet
 from ..data.load import RealData
 from ..data.views import apply_views, bounds, constant, cosine, random_views
@@ -177,7 +178,7 @@ class CDA(Method):
     init: str = 'noise'            # begin with 'noise', 'real' images, or 'patches' that the teacher is surest of
     patch_tiles: int = 1           # patches along the side of an image, for init='patches'
     plain_pixels: bool = False     # is it for a teacher that sees pixels as they are, mean 0 and std 1 (ImageNet-21K)?
-    precision: str = 'float32'     # or 'bf16': autocast of the network; pixels, statistics and Adam stay float32
+    precision: str = 'float32'     # or 'bf16': autocast of the network, no more; 'auto': what is fast here
     device: str = 'auto'           # 'auto', 'cpu' or 'cuda'
     seed: int = 0                  # of noise and views
 
@@ -193,7 +194,7 @@ class CDA(Method):
         'tiny-imagenet-sre2l': dict(_SRE2L, lr=.1, bn_weight=1., jitter=4, both_ways=True),
         'imagenet-1k-sre2l': dict(_SRE2L, lr=.25, bn_weight=.01, jitter=32)}
 
-    choices = dict(precision=('float32', 'bf16'), init=('noise', 'real', 'patches'))
+    choices = dict(precision=('float32', 'bf16', 'auto'), init=('noise', 'real', 'patches'))
 
     def __post_init__(self):
         super().__post_init__()
@@ -261,6 +262,7 @@ def stream(self: CDA, teacher, real, state, only=slice(None)):
 
     `real`: what `init` begins with, or None; `state`: see `Method`."""
     teacher = teacher.to(pick_device(self.device))
+    self = replace(self, precision=settled(self.precision, teacher.device, state))
     first = first_images(self, teacher, real)
     pieces = state.setdefault('pieces', {})
     chosen = blocks(len(teacher.classes), self.ipc, self.batch)[only]

@@ -39,6 +39,7 @@ from ddnb.core.basics import (
 )
 from ..core.config import Input, check_choices, check_types, known, register
 from ..core.run import Event, Method, versions
+from ..core.speed import settled
 from ..data.dsa import STRATEGIES, DSAParams, draw_dsa, strategy
 from ..data.images import ImageSet, Photos, check_classes, result_of
 from ..data.load import RealData
@@ -64,7 +65,7 @@ _CHOICES = { # setting of a recipe → what it may be
     'space': SPACES,
     'mix': ('', 'cutmix', 'mixup'),
     'labels': ('hard', 'own', 'teacher'),
-    'precision': ('float32', 'bf16')}
+    'precision': ('float32', 'bf16', 'auto')}
 
 @known
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Recipe:
     temperature: float = 20.     # of teacher's and student's softmax
     times_t2: bool = False       # multiply the distillation loss by temperature²
     label_smoothing: float = 0.  # ε: share of an even label in hard and own ones; a teacher's logits shrink by 1 − ε
-    precision: str = 'float32'   # or 'bf16': autocast
+    precision: str = 'float32'   # or 'bf16': autocast; 'auto': what is fast here, see `settled`
 
     def __post_init__(self):
         check_types(self)
@@ -269,11 +270,11 @@ def photos_to_crop(small,                 # an ImageSet, or a DistilledSet, whic
     return small.photos.to(device)
 
 # %% ../../nbs/train/01_train.ipynb #47074c09
-def autocast(device, precision: str): # 'float32' or 'bf16'
+def autocast(device, precision: str): # 'float32', 'bf16' or 'auto'
     "torch's autocast to bfloat16 for that precision, nothing otherwise"
     kind = torch.device(device).type
     if not torch.amp.is_autocast_available(kind): return nullcontext() # torch's device without numbers has none
-    return torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == 'bf16')
+    return torch.autocast(kind, dtype=torch.bfloat16, enabled=settled(precision, device) == 'bf16')
 
 def _draws_noise(net) -> bool:
     "Has the network dropout or stochastic depth?"
@@ -350,6 +351,7 @@ def train(net: nn.Module,                # trained in place
     A `watch` that has a method `follow` gets the network and the recipe before the first step; its method `leave` is
     called at the end, however that comes."""
     _check_labels(recipe, data, label)
+    recipe = replace(recipe, precision=settled(recipe.precision, data.labels.device, state))
     slices = batch_slices(len(data.labels), recipe.batch)
     opt = make_optimiser(net, recipe)
     if 'net' in state:
@@ -713,11 +715,12 @@ class Squeeze(Method):
         "Train, then test once; returns a `Teacher` (see `Method`)"
         device = pick_device(self.device)
         net = make_net(self.net, len(real.classes), real.channels, real.size, seed=self.seed).to(device)
-        if self.recipe.precision == 'bf16': net = net.to(memory_format=torch.channels_last)
-        data = Examples.of(real.train, device, recipe=self.recipe)
-        yield from train(net, data, self.recipe, state, self.seed, watch=watch)
-        reached = accuracy(net, Examples.of(real.test, device), self.recipe.precision)
-        recipe = dict(asdict(self.recipe), seed=self.seed, versions=versions())
+        recipe = replace(self.recipe, precision=settled(self.recipe.precision, device, state))
+        if recipe.precision == 'bf16': net = net.to(memory_format=torch.channels_last)
+        data = Examples.of(real.train, device, recipe=recipe)
+        yield from train(net, data, recipe, state, self.seed, watch=watch)
+        reached = accuracy(net, Examples.of(real.test, device), recipe.precision)
+        recipe = dict(asdict(recipe), seed=self.seed, versions=versions())
         return Teacher(net, self.net, real.classes, real.channels, real.size, real.train.mean, real.train.std,
                        reached, real.train.flips, recipe, real.facts)
 
