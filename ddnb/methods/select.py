@@ -97,17 +97,16 @@ def distances_to(h: Tensor,         # features (n, d)
 
 @balanced
 def pick_herding(h, k, generator): # h: features (n, d)
-    "Greedily take `k` whose mean stays nearest to the class's mean (Welling 2009); the `generator` is not used"
-    mean = h.mean(0)
-    total = torch.zeros_like(h[0])
-    free = torch.ones(len(h), dtype=torch.bool)
+    """Greedily take `k` whose mean stays nearest to the class's mean (Welling 2009); the `generator` is not used. One
+    product of a matrix and a vector for each."""
+    h = h - h.mean(0)
+    cost = h.square().sum(1).double() / 2 # |sum of the taken + h_i|² / 2 but for what all i share
     taken = []
-    for t in range(k):
-        distance = distances_to(h, (t + 1) * mean - total)
-        i = int(distance.masked_fill(~free, torch.inf).argmin())
+    for _ in range(k):
+        i = int(cost.argmin())
         taken.append(i)
-        free[i] = False
-        total = total + h[i]
+        cost += h @ h[i]
+        cost[i] = torch.inf
     return torch.tensor(taken)
 
 # %% ../../nbs/methods/21_select.ipynb #f1ffa960
@@ -115,7 +114,10 @@ def pick_herding(h, k, generator): # h: features (n, d)
 def pick_k_center(h, k, generator): # h: features (n, d)
     """Greedily take `k`, each the farthest from all that are taken; the `generator` draws the first (Sener & Savarese
     2018). O(n) memory."""
-    return _farthest_first(len(h), k, generator, lambda i: distances_to(h, h[i]))
+    h = h - h.mean(0)
+    squares = h.square().sum(1)
+    def distances(i): return (squares + squares[i] - 2 * (h @ h[i])).clamp(min=0).sqrt()
+    return _farthest_first(len(h), k, generator, distances)
 
 def _farthest_first(n: int, k: int, generator, distances: Callable) -> Tensor: # distances: i → those to image i, (n,)
     "Take `k` of n images, each the farthest from its nearest that is taken; the first is drawn"

@@ -16,8 +16,6 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jinja2 import Environment
-from scipy.optimize import linear_sum_assignment
-from scipy.stats import binom
 from torch import Tensor
 
 from ..core.basics import check, seeded, to_bytes
@@ -365,6 +363,8 @@ def _likelihood_at(z, y, weights, t) -> float:
 
 def best_order(z: Tensor, y: Tensor, weights: Tensor, temperatures=_TEMPERATURES) -> tuple: # as in `likelihood`
     "The classes that labels most likely stand for, (K,) int64, its log-likelihood and temperature"
+    from scipy.optimize import linear_sum_assignment  # here: it takes long to load, and few need it
+
     classes = z.shape[1]
     best = None
     for t in temperatures:
@@ -462,6 +462,7 @@ def _ask(case: Case, teacher: Teacher, seed):
 
 def _too_few_right(accuracy: float, n: int, expected: float) -> bool: # of n images; of test images
     "Would a set that is read half as well as test images hardly ever be read so badly? Probability below .001."
+    from scipy.stats import binom
     return binom.cdf(round(accuracy * n), n, expected / 2) < 1e-3
 
 def _look_at_channels(case: Case, teacher: Teacher, y: Tensor, weights: Tensor):

@@ -78,12 +78,17 @@ def ensemble_gradients(model: FunctionalNet, # of all networks
                        x: Tensor,            # (K, B, C, S, S), a batch for each
                        loss: Callable,       # (logits, *extras of that network) → scalar
                        *extras,              # tensors (K, …): labels, say
-                       together: int = TOGETHER # networks at a time on a GPU, which bounds its memory; 1 on the CPU
+                       together: int = TOGETHER # networks at a time on a GPU, which bounds its memory
                        ) -> Tensor:
     "Gradient of each network's loss on its own batch, (K, P)"
     def loss_of(theta, x, *extras): return loss(model(theta, x), *extras)
-    if theta.device.type == 'cpu': together = 1
-    return vmap(grad(loss_of), chunk_size=together)(theta, x, *extras)
+    if theta.device.type != 'cpu': return vmap(grad(loss_of), chunk_size=together)(theta, x, *extras)
+    return torch.stack([_gradient(loss_of, *own) for own in zip(theta, x, *extras)])
+
+def _gradient(loss: Callable, theta: Tensor, *inputs) -> Tensor: # (θ, *inputs) → scalar
+    "Gradient of the loss at `theta`, (P,)"
+    theta = theta.detach().requires_grad_()
+    return torch.autograd.grad(loss(theta, *inputs), theta)[0]
 
 # %% ../../nbs/train/02_ensemble.ipynb #f36694a6
 def sgd_step(theta: Tensor,     # parameters

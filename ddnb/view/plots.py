@@ -13,10 +13,6 @@ from base64 import b64decode, b64encode
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from PIL import Image
 from torch import Tensor
 
@@ -51,8 +47,16 @@ def _lighter(match) -> str:
     return 'data:image/webp;base64,' + b64encode(out.getvalue()).decode()
 
 # %% ../../nbs/view/01_plots.ipynb #4483a732
-class Plot(Figure):
-    "A matplotlib Figure that shows itself as inline SVG in the page's own text colour"
+class Plot:
+    """A matplotlib `figure` that shows itself as inline SVG in the page's own text colour. What a figure has, it has
+    too: `plot.axes`, `plot.savefig('curves.pdf')`."""
+    def __init__(self, figure): # a matplotlib Figure
+        self.figure = figure
+
+    def __getattr__(self, name: str):
+        if name.startswith('__') or name == 'figure': raise AttributeError(name) # of a copy that is not yet filled
+        return getattr(self.figure, name)
+
     def svg(self) -> str:
         "The figure as an `<svg>` element, text as text, ink as `currentColor`"
         out = io.StringIO()
@@ -73,6 +77,8 @@ class Plot(Figure):
 
     def _plain(self):
         "A dollar sign in a name is a dollar sign"
+        from matplotlib.text import Text  # here: it takes as long to load as all of ddnb
+
         for t in self.findobj(Text): t.set_parse_math(False)
 
     def _repr_html_(self): return f'<div style="max-width:100%">{self.svg()}</div>'
@@ -85,13 +91,15 @@ def plot(rows: int = 1,      # panels down
          **options           # of matplotlib's `subplots`
          ):
     "A `Plot` and its axes as an array (rows, columns), with thin axes and no frames"
+    from matplotlib.figure import Figure
     with _style():
-        fig = Plot(figsize=(columns * width, rows * height), layout='constrained')
+        fig = Plot(Figure(figsize=(columns * width, rows * height), layout='constrained'))
         axes = fig.subplots(rows, columns, squeeze=False, **options)
         for ax in axes.flat: _thin_axes(ax)
     return fig, axes
 
 def _thin_axes(ax):
+    from matplotlib.ticker import MaxNLocator
     ax.spines[['top', 'right']].set_visible(False)
     ax.spines[['left', 'bottom']].set(color=INK, linewidth=.6)
     ax.tick_params(colors=INK, width=.6, length=3)
@@ -133,6 +141,7 @@ def boxes_plot(image: Tensor,                   # (C, S, S), uint8 or floats in 
                at=(0., .25, .5, .75, .99),      # progress of each column
                seed: int = 0) -> Plot:
     "Centres of 400 random crops, and 30 and 10 of them as boxes, at several points of a schedule"
+    from matplotlib.patches import Rectangle
     size = image.shape[-1]
     fig, axes = plot(3, len(at), 1.5, 1.5)
     for j, progress in enumerate(at):
@@ -225,6 +234,7 @@ def name_ends(ax, ends: list): # an axes; (x, y, name, colour) of the last point
 
 def log_axis(ax): # that things were drawn on
     "A logarithmic y axis with few round numbers, written out"
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
     ax.set_yscale('log')
     low, high = ax.get_ylim()
     digits = (1, 2, 5)

@@ -1,8 +1,9 @@
 "Ensembles: recipes they can't follow, and steps that never wait for the host"
 import pytest
 import torch
+import torch.nn.functional as F
 
-from ddnb.core.basics import InputError
+from ddnb.core.basics import InputError, seeded
 from ddnb.data.spaces import Pixels
 from ddnb.train import ensemble
 from ddnb.train.ensemble import FunctionalNet, train_ensemble
@@ -38,7 +39,7 @@ def test_a_step_never_waits_for_the_host(changes):
 
 
 def test_networks_take_their_gradients_a_few_at_a_time(monkeypatch):
-    "On a GPU, whose memory it bounds; on the CPU one by one"
+    "On a GPU, whose memory it bounds; on the CPU one by one, without vmap"
     chunks = []
     def vmap(f, chunk_size):
         chunks.append(chunk_size)
@@ -50,4 +51,17 @@ def test_networks_take_their_gradients_a_few_at_a_time(monkeypatch):
         data = Examples(images, labels, Pixels())
         state = dict(theta=model.fresh(range(5)))
         for _ in train_ensemble(model, data, Recipe(epochs=1, batch=4, flip=False), state, 0, together=2): pass
-    assert chunks == [1, 2]
+    assert chunks == [2]
+
+
+def test_one_by_one_is_the_same_as_all_at_once():
+    "What the CPU does against what a GPU does, in double precision"
+    model = FunctionalNet('convnet2-w4', 3, 1, 8)
+    model.net.double()
+    theta = model.fresh(range(3)).double()
+    x = torch.randn(3, 5, 1, 8, 8, generator=seeded('images'), dtype=torch.float64)
+    y = torch.arange(15).view(3, 5) % 3
+    def loss(theta, x, y): return F.cross_entropy(model(theta, x), y)
+    at_once = torch.func.vmap(torch.func.grad(loss))(theta, x, y)
+    one_by_one = ensemble.ensemble_gradients(model, theta, x, F.cross_entropy, y)
+    assert (at_once - one_by_one).abs().max() < 1e-12

@@ -5,7 +5,18 @@ import pytest
 import torch
 
 from ddnb.all import DC, DM, DSA, IDC, MTT, InputError, load
-from ddnb.methods.matching import STOPS, Stage, mapped, match_gradients, square_distance, state_to, stops_for
+from ddnb.methods import matching
+from ddnb.methods.matching import (
+    STOPS,
+    Stage,
+    mapped,
+    match_gradients,
+    row_distance,
+    square_distance,
+    state_to,
+    stops_for,
+)
+from ddnb.train.ensemble import FunctionalNet
 
 NET = dict(net='convnet2-w8', real_batch=8, device='cpu')
 
@@ -166,3 +177,24 @@ def test_classes_are_matched_a_few_at_a_time(few):
     loss, part = matched(3)
     assert torch.allclose(loss, whole, rtol=1e-5) and torch.allclose(part, slope, atol=1e-5 * slope.abs().max())
     assert part[7].abs().max() > 0
+
+
+@pytest.mark.parametrize('width, one_by_one', [(4, False), (64, True)])
+def test_large_classes_take_turns_on_a_cpu(monkeypatch, width, one_by_one):
+    "And give what all classes at once give"
+    ways = []
+    def vmap(*given, **named):
+        ways.append('at once')
+        return torch.func.vmap(*given, **named)
+    monkeypatch.setattr(matching, 'vmap', vmap)
+    model = FunctionalNet(f'convnet1-w{width}', 3, 1, 16)
+    model.net.double()
+    theta = model.fresh([0])[0].double()
+    g = torch.Generator().manual_seed(0)
+    real, ours = (torch.randn(3, n, 1, 16, 16, generator=g, dtype=torch.float64) for n in (9, 10))
+    loss, slope = match_gradients(model, theta, real, ours, row_distance, 2)
+    assert ways == ([] if one_by_one else ['at once'] * 2)
+    monkeypatch.setattr(matching, 'LARGE_CLASS', 0 if not one_by_one else 2**40)
+    other_loss, other_slope = match_gradients(model, theta, real, ours, row_distance, 2)
+    assert abs(loss - other_loss) < 1e-10
+    assert (slope - other_slope).abs().max() < 1e-10 * slope.abs().max()

@@ -38,7 +38,8 @@ def test_git_keeps_the_library_and_leaves_data_out():
 
 
 def test_importing_loads_nothing_that_most_work_does_not_need():
-    "torchvision brings torch's compiler with it, which takes as long to load as all of torch"
-    heavy = ('torchvision', 'torch._dynamo', 'sklearn')
+    """torchvision brings torch's compiler with it, which takes as long to load as all of torch; matplotlib and SciPy
+    take as long as all of ddnb"""
+    heavy = ('torchvision', 'torch._dynamo', 'sklearn', 'matplotlib', 'scipy')
     program = f'import sys, ddnb.all; print([name for name in {heavy} if name in sys.modules])'
     assert subprocess.run([sys.executable, '-c', program], capture_output=True, text=True).stdout == '[]\n'
