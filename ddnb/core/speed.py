@@ -56,4 +56,5 @@ def settled(precision: str,           # 'float32', 'bf16' or 'auto'
     "One of PRECISIONS: what was asked for, or for 'auto' what is fast on the device"
     if precision != 'auto': return precision
     if state is None: return _probed(str(device))
-    return state.setdefault('precision', _probed(str(device)))
+    if 'precision' not in state: state['precision'] = _probed(str(device))
+    return state['precision']
