@@ -101,7 +101,8 @@ class NotebookItem(pytest.Item):
         nb = as_tested(nb, page_name(self.path, NBS))
         resources = {'metadata': {'path': str(self.path.parent)}}
         with tempfile.TemporaryDirectory() as runs:  # runs that name no folder go here
-            client = NotebookClient(nb, timeout=600, kernel_name='python3', resources=resources)
+            client = NotebookClient(nb, timeout=600, kernel_name='python3', resources=resources,
+                                    shutdown_kernel='immediate')  # a second is saved: nothing is left to do
             client.execute(env=dict(os.environ, DDNB_RUNS=runs))
 
     def repr_failure(self, excinfo):
