@@ -48,8 +48,6 @@ BUDGETS = {
 
     # methods
     'methods/22_ccfs': {
-        "real = load('digits')\nlog": f"real = {FEW_DIGITS}\nlog",
-        "squeeze(real, 'convnet2-w16-batch', epochs=10": "squeeze(real, 'convnet2-w8-batch', epochs=12",
         'ipc=3, steps=60)': 'ipc=3, steps=20)',
         "protocol='ccfs(epochs=20)'), time.time()": "protocol='ccfs(epochs=8)'), time.time()",
         "protocol='ccfs(epochs=8)', ipc=6": "protocol='ccfs(epochs=4)', ipc=6",
