@@ -33,6 +33,7 @@ def pytest_xdist_auto_num_workers(config): return min(os.cpu_count() or 1, 8)
 def pytest_xdist_make_scheduler(config, log):
     "A file stays with one worker: its fixtures (a built site, a server, a teacher) are made once"
     from xdist.scheduler import LoadFileScheduling
+    config.option.loadscopereorder = False  # the order is ours, not by the number of a file's tests
     return LoadFileScheduling(config, log)
 
 
