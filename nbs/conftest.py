@@ -33,6 +33,7 @@ def pytest_xdist_auto_num_workers(config): return min(os.cpu_count() or 1, 8)
 def pytest_xdist_make_scheduler(config, log):
     "A file stays with one worker: its fixtures (a built site, a server, a teacher) are made once"
     from xdist.scheduler import LoadFileScheduling
+    config.option.loadscopereorder = False  # the order is ours, not by the number of a file's tests
     return LoadFileScheduling(config, log)
 
 
@@ -101,7 +102,8 @@ class NotebookItem(pytest.Item):
         nb = as_tested(nb, page_name(self.path, NBS))
         resources = {'metadata': {'path': str(self.path.parent)}}
         with tempfile.TemporaryDirectory() as runs:  # runs that name no folder go here
-            client = NotebookClient(nb, timeout=600, kernel_name='python3', resources=resources)
+            client = NotebookClient(nb, timeout=600, kernel_name='python3', resources=resources,
+                                    shutdown_kernel='immediate')  # a second is saved: nothing is left to do
             client.execute(env=dict(os.environ, DDNB_RUNS=runs))
 
     def repr_failure(self, excinfo):

@@ -120,11 +120,19 @@ class Project:
         "Module → its public entries, methods among them"
         return {m: all_entries(p.read_text(encoding='utf-8'), str(p)) for m, p in self.modules.items()}
 
+    @cached_property
+    def homes(self) -> dict:
+        "Public name → its modules, in the order of `entries`"
+        found = {}
+        for module, module_entries in self.entries.items():
+            for entry in module_entries: found.setdefault(entry.name, []).append(module)
+        return found
+
     def find(self, name: str, module: str = '') -> str:  # 'load' or 'DistilledSet.save'; the module whose page asks
         "Full name of a public name, its own module first, or ''"
-        for home in sorted(self.entries, key=lambda m: m != module):
-            if any(entry.name == name for entry in self.entries[home]): return f'{self.library.name}.{home}.{name}'
-        return ''
+        homes = self.homes.get(name, [])
+        home = module if module in homes else next(iter(homes), None)
+        return f'{self.library.name}.{home}.{name}' if home else ''
 
     def line(self, module: str, name: str) -> int | None:  # without the package's name
         "Where a name begins in its module, or None"

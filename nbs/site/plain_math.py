@@ -2,6 +2,7 @@
 import html
 import re
 from contextlib import contextmanager
+from functools import cache
 
 SYMBOLS = {
     'alpha': 'α', 'beta': 'β', 'gamma': 'γ', 'delta': 'δ', 'Delta': 'Δ', 'epsilon': 'ε', 'varepsilon': 'ε', 'eta': 'η',
@@ -90,6 +91,11 @@ def setup(app):
 
     class Builder(StandaloneHTMLBuilder):
         "HTML with a readable search"
+        def prepare_writing(self, docnames):
+            super().prepare_writing(docnames)
+            language = getattr(self.indexer, 'lang', None)
+            if language: language.stem = cache(language.stem)  # a word stands on many pages
+
         def index_page(self, pagename, doctree, title):
             with plain_formulas(doctree): super().index_page(pagename, doctree, title)
 

@@ -13,6 +13,8 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import warm
+
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-quic', '--no-first-run',
          '--disable-background-networking', '--disable-component-update', '--disable-default-apps', '--disable-sync']
@@ -74,6 +76,12 @@ class Server:
                        DDNB_RUNS='runs')
         return dict(os.environ, PYTHONPATH=str(ROOT), **{name: str(self.tmp/f) for name, f in folders.items()})
 
+    def warm_kernels(self, name):
+        "Have the kernels begin with PyTorch in memory; `name` of the file that the server reads its settings from"
+        config = self.tmp/'config'/name
+        config.parent.mkdir(exist_ok=True)
+        config.write_text(warm.server_config())
+
     def answers(self, path):
         try: urllib.request.urlopen(f'{self.address}/{path}', timeout=2).read()
         except OSError: return False
@@ -97,6 +105,7 @@ class Lab(Server):
             path = self.tmp/'settings'/f'{name}.jupyterlab-settings'
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(values))
+        self.warm_kernels('jupyter_server_config.py')
         options = ['--no-browser', '--allow-root', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={self.port}',
                    '--ServerApp.port_retries=0', f'--IdentityProvider.token={self.token}',
                    f'--ServerApp.root_dir={self.root}', '--LabApp.expose_app_in_browser=True',
@@ -114,6 +123,7 @@ class Voila(Server):
 
     def __enter__(self):
         self.tmp = Path(tempfile.mkdtemp(prefix='ddnb-voila-'))
+        self.warm_kernels('voila.py')
         options = [str(self.root), '--no-browser', '--Voila.ip=127.0.0.1', f'--port={self.port}']
         return self.start('voila', *options, ready='voila/static/voila.js')
 

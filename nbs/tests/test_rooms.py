@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDERS = ['core', 'data', 'train', 'methods', 'view', 'app']  # each may use those before it
@@ -110,7 +111,9 @@ def test_nothing_that_computes_needs_notebook_packages():
 
 WITHOUT_NOTEBOOK_PACKAGES = f'''
 import sys
-for package in {sorted(NOTEBOOK_PACKAGES)}: sys.modules[package] = None
+packages = {sorted(NOTEBOOK_PACKAGES)}
+loaded = [name for name in sys.modules if name.split('.')[0] in packages]
+for name in packages + loaded: sys.modules[name] = None
 from ddnb.all import *
 from ddnb.app.cli import main
 teacher = squeeze(load('digits'), 'convnet2-w8-batch', epochs=1, progress=False)
@@ -119,8 +122,7 @@ print(len(CDA.preset('digits', steps=2, ipc=1).make(teacher)))
 
 
 def test_a_method_runs_without_notebook_packages():
-    command = [sys.executable, '-c', WITHOUT_NOTEBOOK_PACKAGES]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    done = warm.python('-c', WITHOUT_NOTEBOOK_PACKAGES, cwd=ROOT)
     assert done.stdout.strip() == '10', done.stderr
 
 

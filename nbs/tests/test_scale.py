@@ -45,7 +45,7 @@ def kill_workers_when(pool, file):
 @pytest.mark.faults
 @pytest.mark.slow
 def test_a_killed_worker_loses_nothing(teacher, tmp_path):
-    method = CDA.preset('digits', ipc=2, batch=10, steps=400)
+    method = CDA.preset('digits', ipc=2, batch=10, steps=150)
     folder = tmp_path/'plan'
     plan = shards(method, teacher, folder)
     finished, broken = (order.path for order in plan)

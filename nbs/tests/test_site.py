@@ -5,11 +5,11 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
+import warm
 from build import (
     CAPTIONS,
     Project,
@@ -156,8 +156,8 @@ def site(tmp_path_factory):
     missing = [p for p in PACKAGES if not is_installed(p)]
     if missing: pytest.skip(f'no {", ".join(missing)}: pip install "ddnb[docs]"')
     out = tmp_path_factory.mktemp('site')/'docs'
-    command = [sys.executable, str(ROOT/'nbs/site/build.py'), '--out', str(out)]
-    built = subprocess.run(command, capture_output=True, text=True)
+    program = f"import sys; sys.path.insert(0, {str(ROOT/'nbs/site')!r}); import build; sys.exit(build.main())"
+    built = warm.python('-c', program, '--out', out)
     assert built.returncode == 0, built.stdout + built.stderr
     return out
 

@@ -4,7 +4,8 @@ A parent process, one for each worker of pytest, loads them once and is forked f
 its own: it has its own folder, variables and `__main__`, can be killed, and loads ddnb itself.
 
     done = warm.python('-c', 'print(1)')    # like subprocess.run([sys.executable, …], capture_output=True, text=True)
-    warm.kernels()                          # the kernels of notebooks are forks from now on"""
+    warm.kernels()                          # the kernels of notebooks are forks from now on
+    warm.server_config()                    # text of a jupyter_server_config.py: so are those of a Jupyter server"""
 import atexit
 import json
 import os
@@ -15,7 +16,9 @@ import sys
 import tempfile
 import threading
 import time
+from functools import cache
 from importlib.metadata import EntryPoint
+from multiprocessing.connection import Client, Listener
 from pathlib import Path
 
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
@@ -126,7 +129,45 @@ class Parent:
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
+class DistantParent:
+    "The parent of another process of the tests, which listens at an `address`"
+
+    def __init__(self, address): self.address = address
+
+    def ask(self, **order):
+        with Client(self.address) as connection:
+            connection.send_bytes(json.dumps(order).encode())
+            return json.loads(connection.recv_bytes())
+
+
 PARENT = Parent()
+
+
+@cache
+def listen():
+    "Let other processes ask this one's parent. Returns the address"
+    listener = Listener(family='AF_UNIX')
+
+    def answer():
+        while True:
+            try:
+                with listener.accept() as connection:
+                    order = json.loads(connection.recv_bytes())
+                    connection.send_bytes(json.dumps(PARENT.ask(**order)).encode())
+            except (OSError, EOFError): pass  # who asked is gone
+    threading.Thread(target=answer, daemon=True).start()
+    return listener.address
+
+
+def server_config():
+    "Text of a jupyter_server_config.py, whose server has its kernels forked by this process's parent"
+    here = str(Path(__file__).parent)
+    return f"""import sys
+sys.path.append({here!r})
+import warm
+warm.PARENT = warm.DistantParent({listen()!r})
+warm.kernels()
+"""
 
 
 class Program:
