@@ -46,7 +46,8 @@ def survey(folder) -> Survey:
     if (folder/'train').is_dir(): folder = folder/'train'
     files = {path.name: picture_files(path) for path in _subfolders(folder)}
     files = {name: paths for name, paths in files.items() if paths}
-    check(len(files) > 1, f'“{folder}” holds {len(files)} folders with images', 'make one for each class, two or more')
+    check(len(files) > 0, f'“{folder}” holds no class folders', 'put the images of each class into a folder of its own')
+    check(len(files) > 1, f'“{folder}” holds 1 folder with images', 'make one for each class, two or more')
     paths = [path for of_class in files.values() for path in of_class]
     sizes = [_size_of(path) for path in paths[::max(1, len(paths) // LOOKED_AT)]]
     smallest, largest = min(sizes, key=min), max(sizes, key=max)
@@ -107,10 +108,13 @@ def nearby_folders() -> list:
     return [path for path in dict.fromkeys(near) if not (path/'run.json').exists() and holds_classes(path) > 1]
 
 # %% ../../nbs/view/31_photos.ipynb #61fb4991
-def browse(folder: str = '') -> dict: # '' is the working directory
-    "Folders to choose from: what lies in one, and which of these hold class folders"
-    place = Path(folder or Path.cwd()).expanduser().resolve()
+def browse(folder: str = '') -> dict: # '' is the home of the person
+    "Folders to choose from: what lies in one, which of these hold class folders, and places to go to at once"
+    place = Path(folder or '~').expanduser().resolve()
     check(place.is_dir(), f'there is no folder “{place}”', 'go up, or type another')
     inside = [dict(name=path.name, path=str(path), classes=holds_classes(path)) for path in _subfolders(place)[:200]]
     near = [dict(name=path.name, path=str(path), classes=holds_classes(path)) for path in nearby_folders()]
-    return dict(path=str(place), parent=str(place.parent), classes=holds_classes(place), folders=inside, near=near)
+    places = dict(home=Path.home(), pictures=Path.home()/'Pictures', data=data_home(), here=Path.cwd())
+    places = [dict(name=name, path=str(path)) for name, path in places.items() if path.is_dir()]
+    return dict(path=str(place), parent=str(place.parent), classes=holds_classes(place), folders=inside, near=near,
+                places=places)

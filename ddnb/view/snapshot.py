@@ -20,6 +20,7 @@ from ..train.evaluate import CONTROL, control_of, difference, protocol
 from ..train.train import Teacher
 from .desk import NOTHING, OWN, SETS, SILENT, STEPS, Desk, methods, share_words
 from .feed import picture
+from .form import preset_method, values_of
 from .history import Entry
 
 # %% ../../nbs/view/35_snapshot.ipynb #dd091986
@@ -173,11 +174,19 @@ def _method_json(self: Desk) -> dict:
     _, why = self._suiting(cls)
     first_line = (cls.__doc__ or '').strip().split('\n\n')[0]
     values, at = self.values[self.kind], self.presets[self.kind]
-    suits = why if at == self._suiting(cls)[0] else ''
+    suits = why + self._published(cls, at) if why and at == self._suiting(cls)[0] else ''
     inputs = [self._input_json(name) for name in cls.inputs() if name not in SILENT]
     return dict(name=self.kind, about=HINTS.get(self.kind, ' '.join(first_line.split())), choices=list(methods()),
                 main=[name for name, c in methods().items() if c in registered('method').values()], preset=at,
                 why=suits, values=copy.deepcopy(values), problems=self.wrong_settings(), inputs=inputs)
+
+@patch
+def _published(self: Desk, cls, preset: str) -> str:
+    "What a preset says of the settings that were changed, in words; '' where it says the same"
+    published, now = values_of(preset_method(cls, preset)), self.values[self.kind]
+    named = dict(ipc='images a class', steps='steps')
+    other = [f'{published[name]:,} {words}' for name, words in named.items() if published.get(name) != now.get(name)]
+    return f'. Published: {", ".join(other)}' if other else ''
 
 HINTS = dict(
     CDA='Recovers images from the teacher.',

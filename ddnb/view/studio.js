@@ -294,7 +294,6 @@ class StudioData {
   }
 
   take(folder) {
-    show(this.list, false);
     this.app.order('data', { value: folder });
   }
 
@@ -303,11 +302,13 @@ class StudioData {
     const found = answer?.value;
     if (!found || found.problem) { this.folder.complain(found?.problem ?? ''); return; }
     this.folder.complain('');
+    this.folder.put(found.path);
     const line = (path, name, classes) => h('div', { class: 'folder' },
       button(name, path, () => this.look(path), { class: 'link' }),
       classes > 1 ? button(`use: ${classes} classes`, `Load ${path}`, () => { this.folder.input.value = path; this.take(path); }, { class: 'plain' }) : null);
     const near = folder === '' && found.near.length ? [h('div', { class: 'title2' }, 'nearby, with class folders'), ...found.near.map(f => line(f.path, f.name, f.classes))] : [];
-    this.list.replaceChildren(...near, h('div', { class: 'title2' }, found.path), line(found.parent, '↑ the folder above', 0), ...found.folders.map(f => line(f.path, f.name, f.classes)));
+    const places = h('div', { class: 'actions' }, ...found.places.map(({ name, path }) => button(name, path, () => this.look(path), { class: 'link' })));
+    this.list.replaceChildren(...near, places, h('div', { class: 'title2' }, found.path), line(found.parent, '↑ the folder above', 0), ...found.folders.map(f => line(f.path, f.name, f.classes)));
     show(this.list, true);
   }
 
@@ -317,7 +318,11 @@ class StudioData {
     this.choice.options([...data.choices.map(c => [c, c]), [OWN_FOLDER, OWN_FOLDER]]);
     this.choice.put(own || this.wantsFolder ? OWN_FOLDER : data.picked);
     show(this.own, Boolean(own || this.wantsFolder));
-    if (own) this.folder.put(data.picked);
+    if (own && this.taken !== data.picked) { // a folder that was chosen now: its images are what is looked at next
+      this.taken = data.picked;
+      this.folder.put(data.picked);
+    }
+    if (own && data.loaded && this.seen !== data.picked) { this.seen = data.picked; show(this.list, false); }
     this.size.put(data.size);
     show(this.size.element, Boolean(own && data.survey));
     show(this.crops, Boolean(own && photos?.value.length));

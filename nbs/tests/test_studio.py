@@ -198,7 +198,8 @@ def test_a_folder_is_looked_at_before_it_is_loaded(tmp_path):
     found = survey(photos(tmp_path/'mixed', [(80, 70), (200, 90)]))
     assert found.classes == dict(cats=6, dogs=6) and found.size == 64 and 'the centre is cut out' in found.words
     assert survey(photos(tmp_path/'alike', [(64, 64)])).size is None
-    with pytest.raises(InputError, match='0 folders with images'): survey(tmp_path/'mixed'/'cats')
+    with pytest.raises(InputError, match='holds no class folders'): survey(tmp_path/'mixed'/'cats')
+    with pytest.raises(InputError, match='1 folder with images'): survey(photos(tmp_path/'one', [(9, 9)], ['cats']))
     with pytest.raises(InputError, match='there is no folder'): survey(tmp_path/'nowhere')
     (tmp_path/'alike'/'cats'/'bad.png').write_text('no picture')
     with pytest.raises(InputError, match='can not be read'): survey(tmp_path/'alike')
@@ -210,6 +211,9 @@ def test_own_photos_get_the_preset_of_their_size_and_the_reason(tmp_path):
     seen = well(desk).snapshot()
     assert seen['method']['preset'] == 'tiny-imagenet' and '64 pixels, 2 classes' in seen['method']['why']
     assert seen['data']['survey']['words'].startswith('80 × 70 to 200 × 90 pixels')
+    values = seen['method']['values']
+    assert values['ipc'] == 1 and values['steps'] == 400, 'the published run would take hours'
+    assert seen['method']['why'].endswith('Published: 50 images a class, 4,000 steps')
     assert desk.real.size == 64 and f"load('{tmp_path/'photos'}', size=64)" in desk.code()
     desk.do('data', value=desk.picked, size='32')
     assert well(desk).real.size == 32 and desk.snapshot()['method']['preset'] == 'cifar10'
@@ -257,6 +261,7 @@ def test_folders_to_choose_from(tmp_path):
     found = browse(str(tmp_path))
     assert [(f['name'], f['classes']) for f in found['folders']] == [('photos', 2)]
     assert browse(found['folders'][0]['path'])['classes'] == 2
+    assert browse()['path'] == str(Path.home()) and {'home', 'here'} <= {p['name'] for p in found['places']}
     with pytest.raises(InputError): browse(str(tmp_path/'nowhere'))
 
 
