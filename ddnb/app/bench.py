@@ -10,7 +10,7 @@ __all__ = ['DUELS', 'GROWTH', 'Duel', 'relative_gap', 'repeat', 'lively_net', 'b
            'processor', 'machine_facts', 'best_rate', 'exponent', 'Growth', 'growth', 'import_seconds', 'Bench',
            'bench', 'bench_plot']
 
-# %% ../../nbs/app/01_bench.ipynb #bd6dc1c0
+# %% ../../nbs/app/01_bench.ipynb #b0cfec9d
 import inspect
 import math
 import os
@@ -43,7 +43,7 @@ from ..train.nets import make_net
 from ..train.train import Examples, Recipe, Teacher, train
 from ..view.plots import BLUE, GREY, plot
 
-# %% ../../nbs/app/01_bench.ipynb #b7e1bec3
+# %% ../../nbs/app/01_bench.ipynb #4b564488
 @dataclass
 class Duel:
     "The same work twice: every `next` of an iterator is a step"
@@ -62,7 +62,7 @@ def repeat(step: Callable) -> Iterator: # () → what a step yields
     "A step again and again"
     while True: yield step()
 
-# %% ../../nbs/app/01_bench.ipynb #7616fbb6
+# %% ../../nbs/app/01_bench.ipynb #c6f05510
 def lively_net(name: str, size: int) -> nn.Module: # a name for `make_net`; pixels along a side
     "A frozen network for 10 classes whose BatchNorm layers are as varied as those of a trained one"
     net = make_net(name, 10, 3, size)
@@ -131,7 +131,7 @@ def recovery(size: int = 32,         # pixels along a side
     plain = plain_recovery(teacher, noise, y, method._views(block, teacher), method.lr, method.bn_weight)
     return Duel(f'{net}, {images} images of {size} px', images, plain, our_recovery(method, teacher))
 
-# %% ../../nbs/app/01_bench.ipynb #772aee37
+# %% ../../nbs/app/01_bench.ipynb #1be42bae
 def plain_training(teacher: Teacher, images: Tensor, labels: Tensor, net: nn.Module, batch: int):
     """Steps of the student `net` on `images`, bytes (N, 3, S, S), with `labels` that are not used but to count what is
     right, `batch` at a time, with the teacher's labels, as a script does it"""
@@ -177,7 +177,7 @@ def training(size: int = 32,         # pixels along a side
     return Duel(f'{net} and its teacher, {batch} images of {size} px', batch, plain,
                 our_training(teacher, real, students[1], batch))
 
-# %% ../../nbs/app/01_bench.ipynb #32754ce8
+# %% ../../nbs/app/01_bench.ipynb #90c025b6
 def plain_experts(model: FunctionalNet, data: Examples, recipe: Recipe, theta: Tensor, seed):
     """Steps of every network by itself, from `theta` (K, P), on `data` by a `recipe`, each in the order that `seed`
     names"""
@@ -215,7 +215,7 @@ def experts(count: int = 4,          # networks
     return Duel(f'{count} of {net}, {batch} images of {size} px', count * batch, plain_experts(*given),
                 our_experts(*given))
 
-# %% ../../nbs/app/01_bench.ipynb #6b42da6f
+# %% ../../nbs/app/01_bench.ipynb #f8f34b36
 def trajectory(steps: int = 10,        # T, of the student
                images: int = 100,      # synthetic images a step
                net: str = 'convnet3',  # the student
@@ -233,7 +233,7 @@ def trajectory(steps: int = 10,        # T, of the student
     return Duel(f'{net}, {steps} steps on {images} images of {size} px', steps * images,
                 repeat(partial(iteration, 'unroll')), repeat(partial(iteration, 'adjoint')))
 
-# %% ../../nbs/app/01_bench.ipynb #22274190
+# %% ../../nbs/app/01_bench.ipynb #b43a0edc
 def plain_matching(model: FunctionalNet, theta: Tensor, real: Tensor, ours: Tensor) -> Tensor:
     "The gradient of the distance by `ours` (classes, m, C, S, S), with a module and a loop"
     net = model.module(theta)
@@ -263,7 +263,7 @@ def matching(classes: int = 10,        # how many
     return Duel(f'{net}, {classes} classes of {real} and {ours} images of {size} px', classes * (real + ours),
                 repeat(partial(plain_matching, model, theta, *both)), repeat(matched))
 
-# %% ../../nbs/app/01_bench.ipynb #78642f25
+# %% ../../nbs/app/01_bench.ipynb #bbb000cc
 def plain_herding(h: Tensor, k: int) -> Tensor: # features (n, d); how many
     "Herding with a table of differences for each choice"
     mean, total, taken = h.mean(0), torch.zeros_like(h[0]), []
@@ -299,10 +299,8 @@ def k_center(n: int = 50_000, features: int = 512, taken: int = 50) -> Duel: # a
 
 def plain_first(order: Tensor, pool: Tensor, group: Tensor, need: Tensor) -> Tensor: # as for `take_first`
     "The first of each class, class by class"
-    taken = []
-    for c in range(len(need)):
-        there = order[pool[order] & (group[order] == c)]
-        taken.append(there[:need[c]])
+    pool, group = pool[order], group[order]
+    taken = [order[pool & (group == c)][:need[c]] for c in range(len(need))]
     return torch.cat(taken)
 
 def choice(n: int = 200_000, classes: int = 100) -> Duel: # images and classes
@@ -313,7 +311,7 @@ def choice(n: int = 200_000, classes: int = 100) -> Duel: # images and classes
     return Duel(f'{n:,} images, {classes:,} classes', n, repeat(partial(plain_first, *given)),
                 repeat(partial(take_first, *given)))
 
-# %% ../../nbs/app/01_bench.ipynb #269b6a02
+# %% ../../nbs/app/01_bench.ipynb #31626ddd
 @dataclass(frozen=True)
 class BenchRow:
     "What a duel has shown"
@@ -398,7 +396,7 @@ def measure(name: str,                  # what to call it
     return BenchRow(name, duel.work, ours, plain, ratio, low, high, duel.items / ours, flop, share,
                     peak_memory(duel.ours, device), peak_memory(duel.plain, device), deviation, len(times))
 
-# %% ../../nbs/app/01_bench.ipynb #6696fbf8
+# %% ../../nbs/app/01_bench.ipynb #1a183c13
 def processor() -> str:
     "The processor's name, as the system has it"
     path = Path('/proc/cpuinfo')
@@ -425,7 +423,7 @@ def best_rate(device, repeats: int = 5) -> float: # the fastest of so many count
         for way in ways: next(way)
         return max(work / min(_seconds(way, device) for _ in range(repeats)) for way, work in zip(ways, works))
 
-# %% ../../nbs/app/01_bench.ipynb #daac82c3
+# %% ../../nbs/app/01_bench.ipynb #05a1e7d2
 def exponent(sizes: list, seconds: list) -> float: # of one length, 2 at least
     "The power p in seconds ∝ sizeᵖ that fits best"
     x = torch.tensor(sizes, dtype=torch.double).log()
@@ -452,7 +450,7 @@ def growth(name: str, make: Callable, size: str, sizes: list, device, times: int
         seconds.append(min(_seconds(duel.ours, torch.device(device)) for _ in range(times)))
     return Growth(name, size, list(sizes), seconds, exponent(sizes, seconds))
 
-# %% ../../nbs/app/01_bench.ipynb #dc72b404
+# %% ../../nbs/app/01_bench.ipynb #c932e742
 _IMPORTS = """
 import time
 import torch, torchvision
@@ -469,7 +467,7 @@ def import_seconds(times: int = 3) -> tuple[float, float]: # new Pythons; the fa
         runs.append(tuple(float(number) for number in done.stdout.split()))
     return min(a for a, _ in runs), min(b for _, b in runs)
 
-# %% ../../nbs/app/01_bench.ipynb #fd8491ec
+# %% ../../nbs/app/01_bench.ipynb #a20fd319
 DUELS = { # name → what makes the duel, its size in a quick bench, in a whole one
     'recovery': (recovery, dict(net='resnet10-w32', images=50), dict(size=64)),
     'training': (training, dict(net='resnet10-w32', batch=64), dict()),
@@ -547,7 +545,7 @@ def _growth(name: str, device) -> Growth:
     return growth(name, partial(make, **{k: v for k, v in small.items() if k != size}, **_on(make, device)), size,
                   values, device)
 
-# %% ../../nbs/app/01_bench.ipynb #b8b02084
+# %% ../../nbs/app/01_bench.ipynb #d1376a79
 _TABLE = Environment(autoescape=True).from_string("""<p>{{ facts }}</p>
 <table><thead><tr><th>row</th><th>work</th><th>plain</th><th>ddnb</th><th>ratio</th><th>of the best rate</th>
 <th>peak memory</th><th>deviation</th></tr></thead>
